@@ -1,1 +1,20 @@
-//! contract
+//! The wire contract of Weir: what travels between its parts, and what its users consume.
+//!
+//! Everything about a record type is derived from its message in `proto/`: the struct, its row in the
+//! registry, its topic, its Arrow columns (feature `columns`), its line in the documentation.
+
+mod registry;
+mod reuse;
+pub mod text;
+
+#[allow(missing_docs, clippy::doc_markdown, clippy::doc_lazy_continuation)]
+mod proto {
+    include!(concat!(env!("OUT_DIR"), "/weir.v1.rs"));
+}
+
+pub use proto::*;
+pub use registry::{FieldInfo, FieldKind, RecordInfo, RecordType, Selection, UnknownRecord, Volume};
+pub use reuse::{Drafts, Nested, Record, Recycle, Spares};
+
+/// All messages of the contract, as an encoded `google.protobuf.FileDescriptorSet` with comments.
+pub const DESCRIPTORS: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/descriptors.bin"));
