@@ -3,6 +3,8 @@
 //! Everything about a record type is derived from its message in `proto/`: the struct, its row in the
 //! registry, its topic, its Arrow columns (feature `columns`), its line in the documentation.
 
+mod batch;
+mod partition_key;
 mod registry;
 mod reuse;
 pub mod text;
@@ -12,6 +14,8 @@ mod proto {
     include!(concat!(env!("OUT_DIR"), "/weir.v1.rs"));
 }
 
+pub use batch::{BatchBuilder, BatchError, Full, MAX_BATCH_BYTES, Packet, Packets, Partition};
+pub use partition_key::{PARTITION_KEY_VERSION, SensorKey, home_partition, partition, partition_key};
 pub use proto::*;
 pub use registry::{FieldInfo, FieldKind, RecordInfo, RecordType, Selection, UnknownRecord, Volume};
 pub use reuse::{Drafts, Nested, Record, Recycle, Spares};
