@@ -1,0 +1,176 @@
+#!/usr/bin/env python3
+"""Records the captures of this folder again: `sudo ./record.py [SCENARIO…]`, all by default.
+
+Runs on a Debian-like machine as root, installs what it lacks, and leaves nothing running. The
+scenarios are in `scenarios/`, one network each; `lab.py` builds the networks. At the end the table in
+README.md is brought up to date.
+"""
+
+import gzip
+import importlib
+import os
+import platform
+import re
+import signal
+import socket
+import subprocess
+import sys
+import uuid
+from pathlib import Path
+
+from lab import Lab
+
+HERE = Path(__file__).resolve().parent
+SECONDS_PER_SCENARIO = 300
+TABLE_START, TABLE_END = "<!-- captures -->\n", "<!-- end -->\n"
+
+# What the scenarios run, and a file by which each package is known to be there.
+PACKAGES = {
+    "atftp": "/usr/bin/atftp",
+    "atftpd": "/usr/sbin/atftpd",
+    "avahi-daemon": "/usr/sbin/avahi-daemon",
+    "avahi-utils": "/usr/bin/avahi-browse",
+    "bind9-dnsutils": "/usr/bin/dig",
+    "bsdutils": "/usr/bin/logger",
+    "curl": "/usr/bin/curl",
+    "dnsmasq-base": "/usr/sbin/dnsmasq",
+    "ethtool": "/usr/sbin/ethtool",
+    "iperf3": "/usr/bin/iperf3",
+    "iproute2": "/usr/bin/ip",
+    "iputils-arping": "/usr/bin/arping",
+    "iputils-ping": "/usr/bin/ping",
+    "isc-dhcp-client": "/usr/sbin/dhclient",
+    "isc-dhcp-relay": "/usr/sbin/dhcrelay",
+    "isc-dhcp-server": "/usr/sbin/dhcpd",
+    "knot": "/usr/sbin/knotd",
+    "knot-dnsutils": "/usr/bin/kdig",
+    "libusrsctp-examples": "/usr/lib/usrsctp/client",
+    "llmnrd": "/usr/sbin/llmnrd",
+    "lz4": "/usr/bin/lz4",
+    "ndisc6": "/usr/bin/ndisc6",
+    "netcat-openbsd": "/usr/bin/nc.openbsd",
+    "nftables": "/usr/sbin/nft",
+    "nginx-light": "/usr/sbin/nginx",
+    "ntpsec": "/usr/sbin/ntpd",
+    "ntpsec-ntpdig": "/usr/bin/ntpdig",
+    "openssh-client": "/usr/bin/ssh",
+    "openssh-server": "/usr/sbin/sshd",
+    "openssl": "/usr/bin/openssl",
+    "radvd": "/usr/sbin/radvd",
+    "samba": "/usr/sbin/nmbd",
+    "samba-common-bin": "/usr/bin/nmblookup",
+    "snmp": "/usr/bin/snmpget",
+    "snmpd": "/usr/sbin/snmpd",
+    "snmptrapd": "/usr/sbin/snmptrapd",
+    "socat": "/usr/bin/socat",
+    "tcpdump": "/usr/bin/tcpdump",
+    "traceroute": "/usr/sbin/traceroute",
+    "tshark": "/usr/bin/tshark",
+    "udhcpc": "/usr/sbin/udhcpc",
+    "wide-dhcpv6-client": "/usr/sbin/dhcp6c",
+    "zstd": "/usr/bin/zstd",
+}
+
+
+def install():
+    missing = [name for name, proof in PACKAGES.items() if not Path(proof).exists()]
+    if not missing:
+        return
+    # Packages start their daemons when installed; this file tells them not to.
+    policy = Path("/usr/sbin/policy-rc.d")
+    ours = not policy.exists()
+    if ours:
+        policy.write_text("#!/bin/sh\nexit 101\n")
+        policy.chmod(0o755)
+    try:
+        environment = os.environ | {"DEBIAN_FRONTEND": "noninteractive"}
+        subprocess.run(["apt-get", "update", "-qq"], check=True, env=environment)
+        subprocess.run(["apt-get", "install", "-qq", "--no-install-recommends", *missing], check=True, env=environment)
+    finally:
+        if ours:
+            policy.unlink()
+
+
+def content(file):
+    """The capture's own bytes, whatever it is packed in."""
+    unpack = {".gz": gzip.decompress}.get(file.suffix)
+    if unpack:
+        return unpack(file.read_bytes())
+    if file.suffix in (".zst", ".lz4"):
+        tool = "zstd" if file.suffix == ".zst" else "lz4"
+        return subprocess.run([tool, "-dcq", str(file)], check=True, stdout=subprocess.PIPE).stdout
+    return file.read_bytes()
+
+
+def refuse_machine_data(file):
+    """A capture is published, so it must not name the machine that recorded it."""
+    secrets = [socket.gethostname(), platform.release(), platform.version(), os.environ.get("SUDO_USER", "")]
+    secrets += [Path("/etc/machine-id").read_text().strip()] if Path("/etc/machine-id").exists() else []
+    # Short names would be found in any ciphertext.
+    found = [text for text in secrets if len(text) >= 5 and text.encode() in content(file)]
+    if uuid.getnode().to_bytes(6, "big") in content(file):
+        found.append("a hardware address")
+    if found:
+        sys.exit(f"{file.name} names this machine: {found}")
+
+
+def packets(file):
+    tshark = subprocess.run(["tshark", "-r", "-", "-T", "fields", "-e", "frame.number"], input=content(file),
+                            check=True, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL)
+    return len(tshark.stdout.splitlines())
+
+
+def version(package):
+    query = subprocess.run(["dpkg-query", "-W", "-f", "${Version}", package], stdout=subprocess.PIPE, text=True)
+    # The packager's epoch and revision say nothing about the traffic.
+    upstream = re.sub(r"^\d+:", "", query.stdout)
+    return re.sub(r"([-+~]).*$", "", upstream)
+
+
+def row(capture):
+    origin = ", ".join(f"{name} {version(name)}" for name in dict.fromkeys(capture.packages))
+    if capture.generator:
+        origin = ", ".join(filter(None, [f"generated by `{capture.generator}`", origin]))
+    return f"| `{capture.file.name}` | {packets(capture.file):,} | {capture.what} | {origin} |\n"
+
+
+def update_readme(captures):
+    readme = HERE / "README.md"
+    before, rest = readme.read_text().split(TABLE_START)
+    table, after = rest.split(TABLE_END)
+    head, *old = table.splitlines(keepends=True)[:2], *table.splitlines(keepends=True)[2:]
+    rows = {line.split("`")[1]: line for line in old}
+    rows |= {capture.file.name: row(capture) for capture in captures}
+    present = [rows[name] for name in sorted(rows) if (HERE / name).exists()]
+    readme.write_text(before + TABLE_START + "".join(head + present) + TABLE_END + after)
+
+
+def out_of_time(*_):
+    raise TimeoutError(f"the scenario took more than {SECONDS_PER_SCENARIO} s")
+
+
+def main():
+    names = sorted(path.stem for path in (HERE / "scenarios").glob("*.py"))
+    chosen = sys.argv[1:] or names
+    if unknown := set(chosen) - set(names):
+        sys.exit(f"no scenario {', '.join(sorted(unknown))}; there are: {', '.join(names)}")
+    if os.geteuid() != 0:
+        sys.exit("namespaces and capturing need root: sudo ./record.py")
+    install()
+    sys.path.insert(0, str(HERE / "scenarios"))
+    signal.signal(signal.SIGALRM, out_of_time)
+    # So that kill(1) cleans up as Ctrl-C does.
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    for name in chosen:
+        print(f"{name} …", flush=True)
+        signal.alarm(SECONDS_PER_SCENARIO)
+        with Lab(HERE) as lab:
+            importlib.import_module(name).record(lab)
+        signal.alarm(0)
+        for capture in lab.captures:
+            refuse_machine_data(capture.file)
+        update_readme(lab.captures)
+
+
+if __name__ == "__main__":
+    main()
