@@ -1,0 +1,209 @@
+//! Decoders of protocols whose messages are single datagrams, and how a flow finds its decoder.
+//!
+//! To add one: a message in `proto/`, a file in this folder that implements [`Datagram`], and a line
+//! in the list below.
+
+mod expectation;
+mod requests;
+
+use std::marker::PhantomData;
+
+use serde::{Serialize, de::DeserializeOwned};
+
+pub(crate) use expectation::Expectations;
+pub use requests::Requests;
+
+use crate::{
+    cursor::{Cursor, Malformed},
+    output::Output,
+};
+
+datagrams! {
+    ntp::Ntp,
+}
+
+/// A protocol whose messages are single datagrams.
+pub trait Datagram {
+    /// The protocol's name, as in `Connection.service`.
+    const NAME: &'static str;
+
+    /// Ports registered for it: on these its probe is asked first, and may be unsure.
+    const PORTS: &'static [u16];
+
+    /// What a flow's decoder remembers from one message to the next; `()` for nothing.
+    type State: State;
+
+    /// Whether the first bytes of a flow are this protocol's.
+    fn probe(bytes: &[u8]) -> Probe;
+
+    /// Decodes one message into records. What was read before an error stays in the record.
+    ///
+    /// # Errors
+    ///
+    /// Where the bytes contradict the protocol. The caller writes a Weird.
+    fn parse(
+        input: Cursor<'_>,
+        context: &mut Context,
+        state: &mut Self::State,
+        out: &mut Output,
+    ) -> Result<(), Malformed>;
+}
+
+/// State of a decoder: plain, owned data that survives a crash.
+pub trait State: Serialize + DeserializeOwned + Default + Send + 'static {}
+
+impl<T: Serialize + DeserializeOwned + Default + Send + 'static> State for T {}
+
+/// What a decoder's probe thinks of some bytes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Probe {
+    /// They are of another protocol.
+    No,
+    /// They may be this protocol's: taken for it on its own ports only.
+    Unsure,
+    /// They are this protocol's beyond doubt, on whatever port.
+    Yes,
+}
+
+/// What a decoder may know of the datagram around its message.
+#[derive(Debug)]
+pub struct Context {
+    /// Time of the packet, ns since 1970-01-01 UTC.
+    pub ts_ns: i64,
+    /// Source port.
+    pub src_port: u16,
+    /// Destination port.
+    pub dst_port: u16,
+    /// The message was sent by the side that did not begin the flow.
+    pub from_responder: bool,
+    pub(crate) expects_answer_elsewhere: bool,
+}
+
+impl Context {
+    /// Announces that the sender's address and port will be answered from another port, in the same
+    /// protocol.
+    pub fn expect_answer_from_another_port(&mut self) {
+        self.expects_answer_elsewhere = true;
+    }
+}
+
+/// Which decoder a flow has.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Dispatch {
+    /// So many of its messages were no decoder's.
+    Undecided(u8),
+    /// None.
+    Never,
+    /// The decoder of that index in the list above.
+    Parser(u8),
+}
+
+impl Default for Dispatch {
+    fn default() -> Self {
+        Self::Undecided(0)
+    }
+}
+
+/// Messages of a flow that are probed before it is given up.
+const PROBES_MAX: u8 = 4;
+
+impl Dispatch {
+    /// Name of the decoder; empty where the flow has none.
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Self::Parser(index) => PARSERS.get(usize::from(index)).map_or("", |parser| parser.name),
+            Self::Undecided(_) | Self::Never => "",
+        }
+    }
+
+    /// The decoder of that name.
+    pub(crate) fn from_name(name: &str) -> Option<Self> {
+        let index = PARSERS.iter().position(|parser| parser.name == name)?;
+        u8::try_from(index).ok().map(Self::Parser)
+    }
+
+    /// Decides by a message between two ports.
+    pub(crate) fn probe(tries: u8, ports: (u16, u16), bytes: &[u8]) -> Self {
+        let owns_port = |parser: &Parser| parser.ports.contains(&ports.0) || parser.ports.contains(&ports.1);
+        let (mut own, mut other) = (None, None);
+        for (index, parser) in (0u8..).zip(PARSERS) {
+            if owns_port(parser) {
+                if own.is_none() && (parser.probe)(bytes) != Probe::No {
+                    own = Some(index);
+                }
+            } else if other.is_none() && (parser.probe)(bytes) == Probe::Yes {
+                other = Some(index);
+            }
+        }
+        match own.or(other) {
+            Some(index) => Self::Parser(index),
+            None if tries + 1 >= PROBES_MAX => Self::Never,
+            None => Self::Undecided(tries + 1),
+        }
+    }
+}
+
+/// A row of the table of decoders.
+pub(crate) struct Parser {
+    pub(crate) name: &'static str,
+    ports: &'static [u16],
+    probe: fn(&[u8]) -> Probe,
+}
+
+impl Parser {
+    const fn of<D: Datagram>(_: PhantomData<D>) -> Self {
+        Self { name: D::NAME, ports: D::PORTS, probe: D::probe }
+    }
+}
+
+/// Declares the decoders' modules, the table of them, and the enum that holds any one's state.
+macro_rules! datagrams {
+    ($($module:ident::$decoder:ident,)+) => {
+        $(pub(crate) mod $module;)+
+
+        pub(crate) static PARSERS: &[Parser] = &[$(Parser::of(PhantomData::<$module::$decoder>),)+];
+
+        /// State of one flow's decoder.
+        #[derive(Debug)]
+        pub(crate) enum ParserState {
+            $($decoder(<$module::$decoder as Datagram>::State),)+
+        }
+
+        impl ParserState {
+            /// A fresh state of the decoder of that name.
+            pub(crate) fn new(name: &str) -> Option<Self> {
+                $(if name == $module::$decoder::NAME {
+                    return Some(Self::$decoder(Default::default()));
+                })+
+                None
+            }
+
+            pub(crate) fn parse(
+                &mut self,
+                input: Cursor<'_>,
+                context: &mut Context,
+                out: &mut Output,
+            ) -> Result<(), Malformed> {
+                match self {
+                    $(Self::$decoder(state) => $module::$decoder::parse(input, context, state, out),)+
+                }
+            }
+
+            /// Name of the decoder, and its state as bytes.
+            pub(crate) fn save(&self) -> (&'static str, Result<Vec<u8>, postcard::Error>) {
+                match self {
+                    $(Self::$decoder(state) => ($module::$decoder::NAME, postcard::to_stdvec(state)),)+
+                }
+            }
+
+            /// The state that [`Self::save`] gave; `None` where the decoder is gone or reads it no more.
+            pub(crate) fn load(name: &str, bytes: &[u8]) -> Option<Self> {
+                $(if name == $module::$decoder::NAME {
+                    return postcard::from_bytes(bytes).ok().map(Self::$decoder);
+                })+
+                None
+            }
+        }
+    };
+}
+use datagrams;

@@ -1,0 +1,92 @@
+//! What identifies a connection: its uid and its Community ID.
+
+use sha1::Sha1;
+use sha2::{Digest as _, Sha256};
+
+use super::key::FlowKey;
+
+/// Identity of one connection, in its raw form.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Identity {
+    uid: [u8; 12],
+    community_id: [u8; 20],
+}
+
+/// 62¹⁷ > 2⁹⁶: so many digits hold 96 bits.
+const UID_DIGITS: usize = 17;
+
+impl Identity {
+    /// `sensor_hash` has taken in sensor and epoch already.
+    pub(crate) fn new(sensor_hash: &Sha256, key: &FlowKey, first_packet_number: i64) -> Self {
+        let mut hash = sensor_hash.clone();
+        hash.update(key.to_bytes());
+        hash.update(first_packet_number.to_be_bytes());
+        let digest: [u8; 32] = hash.finalize().into();
+        let mut uid = [0; 12];
+        uid.copy_from_slice(&digest[..12]);
+        Self { uid, community_id: community_id(key) }
+    }
+
+    /// Appends the uid: 96 bits as 17 base62 digits, most significant first.
+    pub(crate) fn push_uid(&self, out: &mut String) {
+        const DIGITS: &[u8; 62] = b"0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz";
+        // Two halves, so that the divisions are of 64 bits: 62⁹ < 2⁶⁴.
+        const HALF: u128 = 62u128.pow(9);
+        let mut value = [0; 16];
+        value[4..].copy_from_slice(&self.uid);
+        let value = u128::from_be_bytes(value);
+        let mut text = [0; UID_DIGITS];
+        let mut low = (value % HALF) as u64;
+        let mut high = (value / HALF) as u64;
+        for digit in text[8..].iter_mut().rev() {
+            *digit = DIGITS[(low % 62) as usize];
+            low /= 62;
+        }
+        for digit in text[..8].iter_mut().rev() {
+            *digit = DIGITS[(high % 62) as usize];
+            high /= 62;
+        }
+        out.extend(text.map(char::from));
+    }
+
+    /// Appends the Community ID v1: `1:` and 20 bytes in base64.
+    pub(crate) fn push_community_id(&self, out: &mut String) {
+        const DIGITS: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+        out.push_str("1:");
+        for chunk in self.community_id.chunks(3) {
+            let mut group = [0; 4];
+            group[1..=chunk.len()].copy_from_slice(chunk);
+            let group = u32::from_be_bytes(group);
+            for at in 0..4 {
+                let digit = DIGITS[(group >> (18 - 6 * at) & 63) as usize];
+                out.push(if at <= chunk.len() { char::from(digit) } else { '=' });
+            }
+        }
+    }
+}
+
+/// SHA-1 over seed 0, the lower and the higher endpoint, protocol, 0, and their ports
+/// (https://github.com/corelight/community-id-spec, version 1).
+fn community_id(key: &FlowKey) -> [u8; 20] {
+    let mut bytes = [0; 40];
+    let (low, high) = key.addresses();
+    let mut end = 2;
+    let mut push = |part: &[u8]| {
+        if let Some(slot) = bytes.get_mut(end..end + part.len()) {
+            slot.copy_from_slice(part);
+        }
+        end += part.len();
+    };
+    for address in [low, high] {
+        match address {
+            std::net::IpAddr::V4(address) => push(&address.octets()),
+            std::net::IpAddr::V6(address) => push(&address.octets()),
+        }
+    }
+    push(&[key.protocol(), 0]);
+    if let Some((low_port, high_port)) = key.community_id_ports() {
+        push(&low_port.to_be_bytes());
+        push(&high_port.to_be_bytes());
+    }
+    Sha1::digest(bytes.get(..end).unwrap_or_default()).into()
+}

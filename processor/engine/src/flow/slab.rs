@@ -1,0 +1,70 @@
+//! Storage with stable indexes that grows without moving what it holds.
+
+/// Slots a chunk holds. Growing by chunks wastes at most one of them, where doubling wastes half.
+const CHUNK: usize = 1024;
+
+/// Values at stable indexes. The lowest index that was freed last is used first.
+#[derive(Debug)]
+pub(crate) struct Slab<T> {
+    chunks: Vec<Vec<Option<T>>>,
+    free: Vec<u32>,
+    len: usize,
+}
+
+impl<T> Default for Slab<T> {
+    fn default() -> Self {
+        Self { chunks: Vec::new(), free: Vec::new(), len: 0 }
+    }
+}
+
+impl<T> Slab<T> {
+    /// Number of values.
+    pub(crate) fn len(&self) -> usize {
+        self.len
+    }
+
+    pub(crate) fn insert(&mut self, value: T) -> u32 {
+        self.len += 1;
+        if let Some(index) = self.free.pop() {
+            if let Some(slot) = self.slot(index) {
+                *slot = Some(value);
+            }
+            return index;
+        }
+        if self.chunks.last().is_none_or(|chunk| chunk.len() == CHUNK) {
+            self.chunks.push(Vec::with_capacity(CHUNK));
+        }
+        let full = self.chunks.len() - 1;
+        let Some(chunk) = self.chunks.last_mut() else { return u32::MAX };
+        chunk.push(Some(value));
+        // The caller's cap keeps the number of values far below 2³².
+        u32::try_from(full * CHUNK + chunk.len() - 1).unwrap_or(u32::MAX)
+    }
+
+    pub(crate) fn remove(&mut self, index: u32) -> Option<T> {
+        let value = self.slot(index)?.take()?;
+        self.free.push(index);
+        self.len -= 1;
+        Some(value)
+    }
+
+    #[inline]
+    pub(crate) fn get(&self, index: u32) -> Option<&T> {
+        let index = index as usize;
+        self.chunks.get(index / CHUNK)?.get(index % CHUNK)?.as_ref()
+    }
+
+    #[inline]
+    pub(crate) fn get_mut(&mut self, index: u32) -> Option<&mut T> {
+        self.slot(index)?.as_mut()
+    }
+
+    pub(crate) fn iter(&self) -> impl Iterator<Item = (u32, &T)> {
+        (0..).zip(self.chunks.iter().flatten()).filter_map(|(index, slot)| Some((index, slot.as_ref()?)))
+    }
+
+    fn slot(&mut self, index: u32) -> Option<&mut Option<T>> {
+        let index = index as usize;
+        self.chunks.get_mut(index / CHUNK)?.get_mut(index % CHUNK)
+    }
+}

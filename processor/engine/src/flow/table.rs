@@ -1,0 +1,418 @@
+//! Finding a packet's flow, and ending flows.
+
+use hashbrown::{HashTable, hash_table::Entry};
+use weir_contract::{EndReason, WeirdReason};
+use xxhash_rust::xxh3::xxh3_64_with_seed;
+
+use super::{
+    detail::{Detail, begins_reversed},
+    key::FlowKey,
+    packet::{Compact, FlowPacket},
+    slab::Slab,
+    wheel::Wheel,
+};
+use crate::{
+    datagram::Dispatch,
+    limits::{GRACE_NS, IdleClass},
+};
+
+/// No detail, no parser.
+pub(super) const NONE: u32 = u32::MAX;
+
+/// One flow. Of a flow of one packet this is all there is.
+#[derive(Debug)]
+pub(crate) struct Flow {
+    pub(super) key: FlowKey,
+    pub(super) first: Compact,
+    pub(super) first_ts_ns: i64,
+    pub(super) first_number: i64,
+    /// Index of the detail, which a second packet brings.
+    pub(super) detail: u32,
+    /// Index of the application parser's state.
+    pub(super) parser: u32,
+    /// Second of the wheel in which a reminder of this flow stands, as it was cut to 32 bits.
+    pub(super) reminder: u32,
+    pub(super) sensor: u16,
+    pub(super) class: IdleClass,
+    pub(super) service: Dispatch,
+    pub(super) bits: u8,
+}
+
+/// The key's higher endpoint is the originator.
+pub(super) const ORIGINATOR_IS_HIGH: u8 = 1;
+/// The first packet came after the watermark had passed.
+pub(super) const LATE: u8 = 2;
+/// A parser of the flow failed.
+pub(super) const DECODER_FAILED: u8 = 4;
+/// A tunnel was found in it, and reported.
+pub(super) const TUNNEL_REPORTED: u8 = 8;
+/// Tunnels around the flow.
+pub(super) const TUNNEL_DEPTH_SHIFT: u8 = 5;
+
+const _: () = assert!(size_of::<Option<Flow>>() <= 128);
+
+impl Flow {
+    pub(crate) fn key(&self) -> &FlowKey {
+        &self.key
+    }
+
+    pub(crate) fn sensor(&self) -> u16 {
+        self.sensor
+    }
+
+    pub(crate) fn first_number(&self) -> i64 {
+        self.first_number
+    }
+
+    pub(crate) fn service(&self) -> Dispatch {
+        self.service
+    }
+
+    pub(crate) fn originator_is_high(&self) -> bool {
+        self.bits & ORIGINATOR_IS_HIGH != 0
+    }
+
+    pub(crate) fn is_late(&self) -> bool {
+        self.bits & LATE != 0
+    }
+
+    pub(crate) fn decoder_failed(&self) -> bool {
+        self.bits & DECODER_FAILED != 0
+    }
+
+    fn tunnel_depth(&self) -> u8 {
+        self.bits >> TUNNEL_DEPTH_SHIFT
+    }
+
+    /// The first packet, as far as a flow that is one packet long needs it.
+    pub(super) fn first_packet(&self) -> FlowPacket {
+        FlowPacket::expand(self.first, self.first_ts_ns, self.first_number, self.tunnel_depth())
+    }
+}
+
+/// A flow that is over.
+#[derive(Debug)]
+pub(crate) struct Ended {
+    pub(crate) flow: Flow,
+    pub(crate) detail: Detail,
+    pub(crate) reason: EndReason,
+}
+
+/// What a packet did to the table.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Found {
+    pub(crate) flow: u32,
+    /// The packet was sent by the responder.
+    pub(crate) from_responder: bool,
+    /// The packet began the flow.
+    pub(crate) is_new: bool,
+}
+
+/// What the caller knows of a packet's arrival.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Seen {
+    pub(crate) sensor: u16,
+    /// The sensor's watermark before the batch of the packet.
+    pub(crate) watermark_ns: i64,
+}
+
+/// All flows of an engine.
+#[derive(Debug)]
+pub(crate) struct FlowTable {
+    pub(super) seed: u64,
+    pub(super) flows_max: usize,
+    pub(super) index: HashTable<u32>,
+    pub(super) flows: Slab<Flow>,
+    pub(super) details: Slab<Detail>,
+    pub(super) wheels: Vec<Wheel>,
+    ended: Vec<Ended>,
+}
+
+impl FlowTable {
+    pub(crate) fn new(seed: u64, flows_max: usize) -> Self {
+        Self {
+            seed,
+            flows_max,
+            index: HashTable::new(),
+            flows: Slab::default(),
+            details: Slab::default(),
+            wheels: Vec::new(),
+            ended: Vec::new(),
+        }
+    }
+
+    pub(crate) fn len(&self) -> usize {
+        self.flows.len()
+    }
+
+    #[inline]
+    pub(crate) fn get(&self, flow: u32) -> Option<&Flow> {
+        self.flows.get(flow)
+    }
+
+    /// Flows that ended since the last call, in the order they did.
+    pub(crate) fn take_ended(&mut self) -> Vec<Ended> {
+        std::mem::take(&mut self.ended)
+    }
+
+    pub(crate) fn has_ended(&self) -> bool {
+        !self.ended.is_empty()
+    }
+
+    /// Counts a packet in its flow, which it may begin, and may end first.
+    pub(crate) fn count(&mut self, key: &FlowKey, src_is_high: bool, packet: &FlowPacket, seen: Seen) -> Found {
+        let hash = xxh3_64_with_seed(&key.to_bytes(), self.seed);
+        let known = self.index.find(hash, |&flow| self.flows.get(flow).is_some_and(|flow| flow.key == *key)).copied();
+        if let Some(index) = known {
+            match self.end_before(index, src_is_high, packet) {
+                None => return self.count_in(index, src_is_high, packet),
+                Some(reason) => self.end(index, reason),
+            }
+        }
+        if self.flows.len() >= self.flows_max {
+            self.evict();
+        }
+        let index = self.begin(key, src_is_high, packet, seen);
+        let flows = &self.flows;
+        let hasher = |&flow: &u32| flows.get(flow).map_or(0, |flow| xxh3_64_with_seed(&flow.key.to_bytes(), self.seed));
+        if let Entry::Vacant(slot) = self.index.entry(hash, |_| false, hasher) {
+            slot.insert(index);
+        }
+        let from_responder = begins_reversed(packet);
+        Found { flow: index, from_responder, is_new: true }
+    }
+
+    /// Why the flow ends before the packet; `None` if the packet belongs to it.
+    fn end_before(&mut self, index: u32, src_is_high: bool, packet: &FlowPacket) -> Option<EndReason> {
+        let flow = self.flows.get(index)?;
+        if packet.ts_ns.saturating_sub(self.last_ts_ns(flow)) > flow.class.timeout_ns() {
+            return Some(EndReason::Idle);
+        }
+        let from_originator = src_is_high == flow.originator_is_high();
+        let detail = self.detail_mut(index)?;
+        detail.is_reused_by(packet, from_originator).then_some(EndReason::TcpReuse)
+    }
+
+    fn last_ts_ns(&self, flow: &Flow) -> i64 {
+        self.details.get(flow.detail).map_or(flow.first_ts_ns, |detail| detail.last_ts_ns)
+    }
+
+    fn due_ns(&self, flow: &Flow) -> i64 {
+        self.last_ts_ns(flow).saturating_add(flow.class.timeout_ns()).saturating_add(GRACE_NS)
+    }
+
+    fn begin(&mut self, key: &FlowKey, src_is_high: bool, packet: &FlowPacket, seen: Seen) -> u32 {
+        let reversed = begins_reversed(packet);
+        let late = packet.ts_ns.saturating_add(GRACE_NS) < seen.watermark_ns;
+        let mut bits = packet.tunnel_depth << TUNNEL_DEPTH_SHIFT;
+        if src_is_high != reversed {
+            bits |= ORIGINATOR_IS_HIGH;
+        }
+        if late {
+            bits |= LATE;
+        }
+        let is_tcp = packet.has(super::flag::TCP);
+        let (detail, class) = if packet.is_compact() && !is_tcp {
+            (NONE, IdleClass::Other)
+        } else {
+            let detail = Detail::new(packet, key.protocol());
+            let class = detail.idle_class();
+            (if packet.is_compact() { NONE } else { self.details.insert(detail) }, class)
+        };
+        let flow = Flow {
+            key: *key,
+            first: packet.compact(),
+            first_ts_ns: packet.ts_ns,
+            first_number: packet.number,
+            detail,
+            parser: NONE,
+            reminder: 0,
+            sensor: seen.sensor,
+            class,
+            service: Dispatch::default(),
+            bits,
+        };
+        let due_ns = self.due_ns(&flow);
+        let index = self.flows.insert(flow);
+        self.remind(index, due_ns);
+        index
+    }
+
+    fn count_in(&mut self, index: u32, src_is_high: bool, packet: &FlowPacket) -> Found {
+        let Some(flow) = self.flows.get_mut(index) else {
+            return Found { flow: index, from_responder: false, is_new: false };
+        };
+        let from_originator = src_is_high == flow.originator_is_high();
+        if flow.detail == NONE {
+            let detail = Detail::new(&flow.first_packet(), flow.key.protocol());
+            flow.detail = self.details.insert(detail);
+        }
+        let mut class = flow.class;
+        if let Some(detail) = self.details.get_mut(flow.detail) {
+            detail.count(packet, flow.key.protocol(), from_originator);
+            class = detail.idle_class();
+        }
+        let is_sooner = class.timeout_ns() < flow.class.timeout_ns();
+        flow.class = class;
+        if is_sooner {
+            let due_ns = self.flows.get(index).map_or(0, |flow| self.due_ns(flow));
+            self.remind(index, due_ns);
+        }
+        Found { flow: index, from_responder: !from_originator, is_new: false }
+    }
+
+    fn remind(&mut self, index: u32, due_ns: i64) {
+        let Some(flow) = self.flows.get_mut(index) else { return };
+        let second = Wheel::second(due_ns);
+        flow.reminder = low_bits(second);
+        let sensor = usize::from(flow.sensor);
+        if self.wheels.len() <= sensor {
+            self.wheels.resize_with(sensor + 1, Wheel::default);
+        }
+        if let Some(wheel) = self.wheels.get_mut(sensor) {
+            wheel.remind(second, index);
+        }
+    }
+
+    /// Whether a reminder taken from a wheel is the flow's own, not one it left behind.
+    fn is_current(&self, index: u32, second: i64, sensor: u16) -> bool {
+        self.flows.get(index).is_some_and(|flow| flow.reminder == low_bits(second) && flow.sensor == sensor)
+    }
+
+    /// Ends the sensor's flows whose idle timeout, and the grace behind it, the watermark has passed.
+    pub(crate) fn expire(&mut self, sensor: u16, watermark_ns: i64) {
+        let mut due = Vec::new();
+        let mut later = Vec::new();
+        while let Some(wheel) = self.wheels.get_mut(usize::from(sensor)) {
+            let Some((second, reminders)) = wheel.take_due(watermark_ns) else { break };
+            let reminders: Vec<u32> = reminders.collect();
+            for index in reminders.into_iter().filter(|&index| self.is_current(index, second, sensor)) {
+                let Some(flow) = self.flows.get(index) else { continue };
+                let due_ns = self.due_ns(flow);
+                if due_ns <= watermark_ns {
+                    due.push((due_ns, flow.first_number, index));
+                } else {
+                    later.push((due_ns, index));
+                }
+            }
+        }
+        for (due_ns, index) in later {
+            self.remind(index, due_ns);
+        }
+        self.end_all(due, EndReason::Idle);
+    }
+
+    /// Ends all flows of a sensor: its capture is over.
+    pub(crate) fn finish(&mut self, sensor: u16) {
+        let due: Vec<_> = self
+            .flows
+            .iter()
+            .filter(|(_, flow)| flow.sensor == sensor)
+            .map(|(index, flow)| (self.due_ns(flow), flow.first_number, index))
+            .collect();
+        if let Some(wheel) = self.wheels.get_mut(usize::from(sensor)) {
+            *wheel = Wheel::default();
+        }
+        self.end_all(due, EndReason::EndOfCapture);
+    }
+
+    /// Ends flows in an order that only they decide: by the end of their timeout, then by age.
+    fn end_all(&mut self, mut due: Vec<(i64, i64, u32)>, reason: EndReason) {
+        due.sort_unstable();
+        due.dedup();
+        for (_, _, index) in due {
+            self.end(index, reason);
+        }
+    }
+
+    /// Ends the flow that would be idle next, of all sensors.
+    fn evict(&mut self) {
+        while let Some((second, index, sensor)) = self.take_earliest_reminder() {
+            if !self.is_current(index, second, sensor) {
+                continue;
+            }
+            let due_ns = self.flows.get(index).map_or(0, |flow| self.due_ns(flow));
+            if Wheel::second(due_ns) <= second {
+                self.end(index, EndReason::Evicted);
+                return;
+            }
+            self.remind(index, due_ns);
+        }
+    }
+
+    fn take_earliest_reminder(&mut self) -> Option<(i64, u32, u16)> {
+        let seconds = (0..).zip(&self.wheels).filter_map(|(sensor, wheel)| Some((wheel.earliest()?, sensor)));
+        let (_, sensor) = seconds.min()?;
+        let (second, index) = self.wheels.get_mut(usize::from(sensor))?.take_earliest()?;
+        Some((second, index, sensor))
+    }
+
+    fn end(&mut self, index: u32, reason: EndReason) {
+        let Some(flow) = self.flows.remove(index) else { return };
+        let hash = xxh3_64_with_seed(&flow.key.to_bytes(), self.seed);
+        if let Ok(entry) = self.index.find_entry(hash, |&other| other == index) {
+            entry.remove();
+        }
+        let mut detail = match self.details.remove(flow.detail) {
+            Some(detail) => detail,
+            None => Detail::new(&flow.first_packet(), flow.key.protocol()),
+        };
+        detail.finish();
+        let reason = match reason {
+            _ if flow.decoder_failed() => EndReason::DecoderError,
+            EndReason::Evicted => reason,
+            _ => detail.end_reason().unwrap_or(reason),
+        };
+        self.ended.push(Ended { flow, detail, reason });
+    }
+
+    /// The flow's detail, which it is given if it has none yet.
+    pub(crate) fn detail_mut(&mut self, index: u32) -> Option<&mut Detail> {
+        let flow = self.flows.get_mut(index)?;
+        if flow.detail == NONE {
+            let detail = Detail::new(&flow.first_packet(), flow.key.protocol());
+            flow.detail = self.details.insert(detail);
+        }
+        self.details.get_mut(flow.detail)
+    }
+
+    /// Takes note of a weird of a flow; says whether it is to be written.
+    pub(crate) fn admit_weird(&mut self, index: u32, layer: &str, reason: WeirdReason) -> bool {
+        self.detail_mut(index).is_none_or(|detail| detail.admit_weird(layer, reason))
+    }
+
+    pub(crate) fn set_service(&mut self, index: u32, service: Dispatch) {
+        if let Some(flow) = self.flows.get_mut(index) {
+            flow.service = service;
+        }
+    }
+
+    pub(crate) fn parser(&self, index: u32) -> Option<u32> {
+        self.flows.get(index).map(|flow| flow.parser).filter(|&parser| parser != NONE)
+    }
+
+    pub(crate) fn set_parser(&mut self, index: u32, parser: Option<u32>) {
+        if let Some(flow) = self.flows.get_mut(index) {
+            flow.parser = parser.unwrap_or(NONE);
+        }
+    }
+
+    pub(crate) fn mark_decoder_failed(&mut self, index: u32) {
+        if let Some(flow) = self.flows.get_mut(index) {
+            flow.bits |= DECODER_FAILED;
+        }
+    }
+
+    /// Marks that a tunnel was found in the flow; false if it was known.
+    pub(crate) fn mark_tunnel(&mut self, index: u32) -> bool {
+        let Some(flow) = self.flows.get_mut(index) else { return false };
+        let is_first = flow.bits & TUNNEL_REPORTED == 0;
+        flow.bits |= TUNNEL_REPORTED;
+        is_first
+    }
+}
+
+/// Reminders are compared by these: seconds that are 136 years apart need no telling apart.
+fn low_bits(second: i64) -> u32 {
+    (second & 0xffff_ffff) as u32
+}
