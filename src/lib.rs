@@ -16,9 +16,14 @@ mod proto {
 
 pub use batch::{BatchBuilder, BatchError, Full, MAX_BATCH_BYTES, Packet, Packets, Partition};
 pub use partition_key::{PARTITION_KEY_VERSION, SensorKey, home_partition, partition, partition_key};
-pub use proto::*;
+pub use proto::{CaptureCounters, EndReason, Interface, Meta, PacketBatch, WeirdReason};
 pub use registry::{FieldInfo, FieldKind, RecordInfo, RecordType, Selection, UnknownRecord, Volume};
 pub use reuse::{Drafts, Nested, Record, Recycle, Spares};
 
 /// All messages of the contract, as an encoded `google.protobuf.FileDescriptorSet` with comments.
 pub const DESCRIPTORS: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/descriptors.bin"));
+
+/// The messages of the contract: one for each record type, and those that occur inside records.
+pub mod record {
+    pub use crate::proto::*;
+}

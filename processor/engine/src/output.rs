@@ -9,7 +9,8 @@ use prost::{
     Message as _,
     encoding::{encode_varint, encoded_len_varint},
 };
-use weir_contract::{Drafts, Meta, Nested, Record, RecordType, Selection, Spares};
+use serde::{Deserialize, Serialize};
+use weir_contract::{Drafts, Meta, Nested, Record, RecordType, Selection, Spares, record};
 
 use crate::{cursor::Malformed, flow::Identity};
 
@@ -30,7 +31,7 @@ pub(crate) struct Scope {
 }
 
 /// VLAN identifiers, outermost first. Those past the fourth are left out.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Vlans {
     ids: [u16; 4],
     len: u8,
@@ -106,6 +107,26 @@ impl Output {
         writer.prefix.extend_from_slice(sensor_prefix);
         writer.sensor_prefix_length = sensor_prefix.len();
         writer.prefix_is_current = true;
+    }
+
+    /// Changes the sensor of the records to come.
+    pub(crate) fn use_sensor(&mut self, sensor_prefix: &[u8]) {
+        let writer = &mut self.writer;
+        writer.prefix.clear();
+        writer.prefix.extend_from_slice(sensor_prefix);
+        writer.sensor_prefix_length = sensor_prefix.len();
+        writer.prefix_is_current = false;
+    }
+
+    /// Writes a Weird of the current scope.
+    pub(crate) fn weird(&mut self, layer: &str, malformed: Malformed) {
+        let Some(mut weird) = self.record::<record::Weird>() else { return };
+        weird.layer.push_str(layer);
+        weird.set_reason(malformed.reason);
+        weird.detail.push_str(malformed.detail);
+        weird.offset_bytes = malformed.offset;
+        weird.needed_bytes = malformed.shortage.map(|(needed, _)| needed);
+        weird.available_bytes = malformed.shortage.map(|(_, available)| available);
     }
 
     /// Says to what the records to come belong.

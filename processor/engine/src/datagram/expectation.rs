@@ -31,9 +31,8 @@ pub(crate) struct Expectations {
 impl Expectations {
     /// Announces that `address` and `port` will be answered in the protocol of `service`.
     pub(crate) fn announce(&mut self, partition_key: u64, address: IpAddr, port: u16, ts_ns: i64, service: Dispatch) {
-        self.pending.retain(|pending| {
-            (pending.partition_key, pending.address, pending.port) != (partition_key, address, port)
-        });
+        self.pending
+            .retain(|pending| (pending.partition_key, pending.address, pending.port) != (partition_key, address, port));
         if self.pending.len() >= EXPECTATIONS_MAX {
             self.pending.remove(0);
         }
@@ -43,10 +42,9 @@ impl Expectations {
 
     /// The decoder that a new flow to `address` and `port` was expected to need.
     pub(crate) fn take(&mut self, partition_key: u64, address: IpAddr, port: u16, ts_ns: i64) -> Option<Dispatch> {
-        let at = self
-            .pending
-            .iter()
-            .position(|pending| (pending.partition_key, pending.address, pending.port) == (partition_key, address, port))?;
+        let at = self.pending.iter().position(|pending| {
+            (pending.partition_key, pending.address, pending.port) == (partition_key, address, port)
+        })?;
         let expectation = self.pending.remove(at);
         let is_fresh = ts_ns.saturating_sub(expectation.since_ns) <= WAIT_MAX_NS;
         if is_fresh { Dispatch::from_name(&expectation.service) } else { None }

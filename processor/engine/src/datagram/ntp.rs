@@ -3,7 +3,7 @@
 
 use std::net::Ipv4Addr;
 
-use weir_contract::{self as record, WeirdReason, text::push_escaped};
+use weir_contract::{record, WeirdReason, text::push_escaped};
 
 use super::{Context, Datagram, Probe, Requests};
 use crate::{
@@ -214,6 +214,7 @@ fn timestamp_to_ns(timestamp: u64) -> Option<i64> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::testing;
 
     #[test]
     fn timestamps_of_both_eras() {
@@ -221,6 +222,48 @@ mod tests {
         assert_eq!(timestamp_to_ns(0x83aa_7e80 << 32 | 0x8000_0000), Some(500_000_000));
         // RFC 4330 §3: 6h 28m 16s UTC on 7 February 2036.
         assert_eq!(timestamp_to_ns(1), Some(2_085_978_496_000_000_000));
+    }
+
+    /// A client's request and the server's answer, which repeats the request's transmit timestamp.
+    fn exchange() -> [Vec<u8>; 2] {
+        let mut request = vec![0x23, 0, 6, 0xec];
+        request.resize(HEADER_BYTES - 8, 0);
+        request.extend([0xe0, 1, 2, 3, 4, 5, 6, 7]);
+        let mut response = vec![0x24, 1, 6, 0xec, 0, 0, 0x80, 0, 0, 1, 0, 0];
+        response.extend(b"GPS\0");
+        response.extend([0; 8]);
+        response.extend([0xe0, 1, 2, 3, 4, 5, 6, 7]);
+        response.extend([0; 16]);
+        [testing::udp(40000, 123, &request), testing::udp_back(123, 40000, &response)]
+    }
+
+    #[test]
+    fn a_response_knows_its_request() {
+        let records = testing::decode(testing::ETHERNET, &exchange());
+        let [request, response] = &records.of::<record::Ntp>()[..] else { panic!("two messages") };
+        assert_eq!((request.mode_name.as_str(), request.response), ("client", false));
+        assert_eq!((response.reference_id.as_str(), response.root_delay_ns), ("GPS", Some(500_000_000)));
+        assert_eq!((response.request_seen, response.response_time_ns), (true, Some(1_000_000)));
+        let [request, response] = [request, response].map(|ntp| ntp.meta.clone().unwrap());
+        assert_eq!((request.src_ip.as_str(), request.dst_port), ("10.0.0.1", 123));
+        assert_eq!((&response.src_ip, &response.uid, response.from_responder), (&request.src_ip, &request.uid, true));
+        assert_eq!(records.weirds(), Vec::<String>::new());
+    }
+
+    #[test]
+    fn a_message_cut_short_keeps_what_was_read() {
+        let frames = exchange().map(|mut frame| {
+            frame.truncate(14 + 20 + 8 + 12);
+            frame
+        });
+        let records = testing::decode(testing::ETHERNET, &frames);
+        assert!(records.of::<record::Ntp>().is_empty(), "12 bytes are too few to tell NTP");
+        let mut cut = exchange()[0].clone();
+        cut[42] = 0x26;
+        cut.truncate(42 + 14);
+        let records = testing::decode(testing::ETHERNET, &[cut]);
+        let [control] = &records.of::<record::Ntp>()[..] else { panic!("one message") };
+        assert!(control.truncated || control.control_data.is_empty());
     }
 
     #[test]

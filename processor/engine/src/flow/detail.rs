@@ -4,6 +4,7 @@ use serde::{Deserialize, Serialize};
 use weir_contract::{EndReason, WeirdReason};
 
 use super::{
+    identity::Identity,
     key::protocol,
     packet::{FlowPacket, flag},
     side::Side,
@@ -37,6 +38,9 @@ pub(crate) struct Detail {
     pub(crate) vlans: Vlans,
     pub(crate) tunnel_depth: u8,
     pub(crate) weird_count: u64,
+    /// Computed when it is first needed.
+    #[serde(skip)]
+    pub(crate) identity: Option<Identity>,
     weirds: Vec<WeirdBudget>,
 }
 
@@ -156,18 +160,16 @@ impl Detail {
     pub(crate) fn admit_weird(&mut self, layer: &str, reason: WeirdReason) -> bool {
         self.weird_count += 1;
         let reason = reason as i32;
-        match self.weirds.iter_mut().find(|seen| seen.layer == layer && seen.reason == reason) {
-            Some(seen) if seen.written >= WEIRDS_MAX => false,
-            Some(seen) => {
-                seen.written += 1;
-                true
-            }
-            None if self.weirds.len() >= WEIRD_KINDS_MAX => false,
-            None => {
-                self.weirds.push(WeirdBudget { layer: layer.to_owned(), reason, written: 1 });
-                true
-            }
+        if let Some(seen) = self.weirds.iter_mut().find(|seen| seen.layer == layer && seen.reason == reason) {
+            let admitted = seen.written < WEIRDS_MAX;
+            seen.written += u8::from(admitted);
+            return admitted;
         }
+        let admitted = self.weirds.len() < WEIRD_KINDS_MAX;
+        if admitted {
+            self.weirds.push(WeirdBudget { layer: layer.to_owned(), reason, written: 1 });
+        }
+        admitted
     }
 
     /// Gives up the holes that are left.

@@ -104,17 +104,8 @@ impl FlowKey {
         let partition_key = [(partition_key >> 32) as u32, partition_key as u32];
         let encapsulation_id = encapsulation.id;
         let icmp_identifier = ports.icmp_identifier;
-        let key = Self {
-            partition_key,
-            low,
-            high,
-            encapsulation_id,
-            low_port,
-            high_port,
-            icmp_identifier,
-            protocol,
-            bits,
-        };
+        let key =
+            Self { partition_key, low, high, encapsulation_id, low_port, high_port, icmp_identifier, protocol, bits };
         (key, reversed)
     }
 

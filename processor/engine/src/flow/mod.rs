@@ -11,7 +11,7 @@ mod key;
 mod packet;
 mod sequence;
 mod side;
-mod slab;
+
 pub(crate) mod snapshot;
 mod table;
 mod tcp;

@@ -1,6 +1,7 @@
 //! Finding a packet's flow, and ending flows.
 
 use hashbrown::{HashTable, hash_table::Entry};
+use sha2::Sha256;
 use weir_contract::{EndReason, WeirdReason};
 use xxhash_rust::xxh3::xxh3_64_with_seed;
 
@@ -8,12 +9,13 @@ use super::{
     detail::{Detail, begins_reversed},
     key::FlowKey,
     packet::{Compact, FlowPacket},
-    slab::Slab,
     wheel::Wheel,
 };
 use crate::{
     datagram::Dispatch,
+    flow::Identity,
     limits::{GRACE_NS, IdleClass},
+    slab::Slab,
 };
 
 /// No detail, no parser.
@@ -66,6 +68,11 @@ impl Flow {
 
     pub(crate) fn service(&self) -> Dispatch {
         self.service
+    }
+
+    /// Index of its decoder's state.
+    pub(crate) fn parser(&self) -> Option<u32> {
+        (self.parser != NONE).then_some(self.parser)
     }
 
     pub(crate) fn originator_is_high(&self) -> bool {
@@ -376,6 +383,16 @@ impl FlowTable {
         self.details.get_mut(flow.detail)
     }
 
+    /// Identity of the flow; a flow of more than one packet keeps it.
+    pub(crate) fn identity(&mut self, index: u32, sensor_hash: &Sha256) -> Option<Identity> {
+        let flow = self.flows.get(index)?;
+        let compute = || Identity::new(sensor_hash, &flow.key, flow.first_number);
+        match self.details.get_mut(flow.detail) {
+            Some(detail) => Some(*detail.identity.get_or_insert_with(compute)),
+            None => Some(compute()),
+        }
+    }
+
     /// Takes note of a weird of a flow; says whether it is to be written.
     pub(crate) fn admit_weird(&mut self, index: u32, layer: &str, reason: WeirdReason) -> bool {
         self.detail_mut(index).is_none_or(|detail| detail.admit_weird(layer, reason))
@@ -388,7 +405,7 @@ impl FlowTable {
     }
 
     pub(crate) fn parser(&self, index: u32) -> Option<u32> {
-        self.flows.get(index).map(|flow| flow.parser).filter(|&parser| parser != NONE)
+        self.flows.get(index)?.parser()
     }
 
     pub(crate) fn set_parser(&mut self, index: u32, parser: Option<u32>) {
@@ -397,9 +414,12 @@ impl FlowTable {
         }
     }
 
-    pub(crate) fn mark_decoder_failed(&mut self, index: u32) {
+    /// The flow goes on without its decoder, which failed.
+    pub(crate) fn fail_parser(&mut self, index: u32) {
         if let Some(flow) = self.flows.get_mut(index) {
             flow.bits |= DECODER_FAILED;
+            flow.parser = NONE;
+            flow.service = Dispatch::Never;
         }
     }
 

@@ -5,7 +5,7 @@
 
 mod walk;
 
-pub(crate) use walk::{Arrival, State, Walk};
+pub(crate) use walk::{Arrival, IpHeader, State, Table, Transport, Tunnel, Walk};
 
 use crate::cursor::{Cursor, Malformed};
 
@@ -13,6 +13,7 @@ layers! {
     ethernet::Ethernet,
     ipv4::Ipv4,
     udp::Udp,
+    udplite::UdpLite,
 }
 
 /// A protocol that other protocols follow, or that ends the packet.
@@ -43,6 +44,8 @@ pub(crate) enum Key {
     IpProtocol(u8),
     /// UDP port of a tunnel.
     UdpPort(u16),
+    /// IEEE 802.2 logical link control: what follows an Ethernet header with a length.
+    Llc,
     /// Destination service access point of IEEE 802.2.
     LlcSap(u8),
     /// PPP protocol number.
@@ -57,6 +60,7 @@ impl Key {
             Self::EtherType(value) => ("ether_type", value.into()),
             Self::IpProtocol(value) => ("ip_protocol", value.into()),
             Self::UdpPort(value) => ("udp_port", value.into()),
+            Self::Llc => ("llc", 0),
             Self::LlcSap(value) => ("llc_sap", value.into()),
             Self::Ppp(value) => ("ppp_protocol", value.into()),
         }
@@ -68,6 +72,8 @@ impl Key {
 pub(crate) enum Next<'a> {
     /// Bytes of the protocol of that key.
     Layer(Key, Cursor<'a>),
+    /// A datagram whose last fragment the packet was.
+    Reassembled(Key, Vec<u8>),
     /// Nothing that is read further.
     End,
 }

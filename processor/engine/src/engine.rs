@@ -1,0 +1,292 @@
+//! The engine: batches in, records out, and all state in between.
+
+use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
+
+use sha2::{Digest as _, Sha256};
+use weir_contract::{BatchError, Packet, PacketBatch, Selection, SensorKey, WeirdReason, partition_key, record};
+
+use crate::{
+    cursor::Malformed,
+    datagram::Expectations,
+    defrag::{Fragments, Incomplete},
+    flow::{FlowTable, Identity, Seen, write_connection},
+    layers::{Arrival, State, Table, Walk},
+    limits::Limits,
+    output::{Output, RecordSink, Scope, encode_sensor},
+    slab::Slab,
+};
+
+/// Records are handed to the sink when so many bytes of them have gathered.
+const DRAIN_BYTES: usize = 256 << 10;
+
+/// Decodes the packets of one partition into records.
+pub struct Engine {
+    state: State,
+    sensors: Vec<Sensor>,
+    counters: Counters,
+}
+
+/// What an engine has counted since it was made.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+pub struct Counters {
+    /// Packets decoded.
+    pub packets: u64,
+    /// Bytes of them, as captured.
+    pub bytes: u64,
+    /// Flows begun by a packet that came after the watermark had passed its time.
+    pub late_flows: u64,
+    /// Flows written early because the table was full.
+    pub evicted_flows: u64,
+    /// Datagrams given up because fragments took too much memory.
+    pub evicted_datagrams: u64,
+    /// Packets whose decoder failed.
+    pub failed_packets: u64,
+}
+
+/// One run of a sensor.
+pub(crate) struct Sensor {
+    pub(crate) name: String,
+    pub(crate) epoch: i64,
+    pub(crate) watermark_ns: i64,
+    key: SensorKey,
+    /// Encoded beginning of its records' Meta.
+    prefix: Vec<u8>,
+    /// SHA-256 that has taken in name and epoch.
+    hash: Sha256,
+    pub(crate) finished: bool,
+}
+
+impl Sensor {
+    pub(crate) fn new(name: &str, epoch: i64) -> Self {
+        let mut hash = Sha256::new();
+        hash.update(name);
+        hash.update([0]);
+        hash.update(epoch.to_be_bytes());
+        Self {
+            name: name.to_owned(),
+            epoch,
+            watermark_ns: i64::MIN,
+            key: SensorKey::new(name),
+            prefix: encode_sensor(name, epoch),
+            hash,
+            finished: false,
+        }
+    }
+}
+
+impl Engine {
+    /// An engine without any state. `seed` keys its hash tables, so that nobody can choose packets
+    /// that collide; it shows in no record.
+    pub fn new(seed: u64, limits: Limits, selection: Selection) -> Self {
+        let state = State {
+            flows: FlowTable::new(seed, limits.flows),
+            parsers: Slab::default(),
+            expectations: Expectations::default(),
+            fragments: Fragments::new(limits.fragment_bytes),
+            out: Output::new(selection),
+            table: Table::new(),
+            parsing: None,
+            path: String::new(),
+        };
+        Self { state, sensors: Vec::new(), counters: Counters::default() }
+    }
+
+    /// Decodes a batch. Records of flows that its watermark ends follow those of its packets.
+    ///
+    /// # Errors
+    ///
+    /// A batch whose columns disagree is refused whole.
+    pub fn push(&mut self, batch: &PacketBatch, sink: &mut impl RecordSink) -> Result<(), BatchError> {
+        let packets = batch.packets()?;
+        let sensor = self.sensor(&batch.sensor, batch.epoch);
+        let mut packets = packets.into_iter();
+        loop {
+            let mut current = None;
+            let mut mark = 0;
+            let run = catch_unwind(AssertUnwindSafe(|| {
+                for packet in packets.by_ref() {
+                    current = Some(packet);
+                    mark = self.state.out.mark();
+                    self.decode(sensor, packet);
+                    if self.state.out.pending_bytes() > DRAIN_BYTES {
+                        self.state.out.drain_to(sink);
+                    }
+                }
+            }));
+            match run {
+                Ok(()) => break,
+                Err(panic) => match (self.state.parsing.take(), current) {
+                    (Some(flow), Some(packet)) => self.fail(sensor, flow, packet, mark),
+                    // Not a parser but the core itself: its state can't be trusted any more.
+                    _ => resume_unwind(panic),
+                },
+            }
+        }
+        self.advance(sensor, batch);
+        self.state.out.drain_to(sink);
+        Ok(())
+    }
+
+    /// Ends all flows of a sensor's run, as its end-of-capture batch does.
+    pub fn finish(&mut self, sensor: &str, epoch: i64, sink: &mut impl RecordSink) {
+        let index = self.sensor(sensor, epoch);
+        self.finish_sensor(index);
+        self.state.out.drain_to(sink);
+    }
+
+    /// What was counted.
+    pub fn counters(&self) -> &Counters {
+        &self.counters
+    }
+
+    /// Flows that are alive.
+    pub fn flow_count(&self) -> usize {
+        self.state.flows.len()
+    }
+
+    fn sensor(&mut self, name: &str, epoch: i64) -> u16 {
+        let known = self.sensors.iter().position(|sensor| sensor.epoch == epoch && sensor.name == name);
+        let index = known.unwrap_or_else(|| {
+            let sensor = Sensor::new(name, epoch);
+            match self.sensors.iter().position(|sensor| sensor.finished) {
+                Some(free) => {
+                    self.sensors[free] = sensor;
+                    free
+                }
+                None => {
+                    self.sensors.push(sensor);
+                    self.sensors.len() - 1
+                }
+            }
+        });
+        // More than 65,535 sensors at once in one partition share the last one's clock.
+        u16::try_from(index).unwrap_or(u16::MAX)
+    }
+
+    fn decode(&mut self, sensor: u16, packet: Packet<'_>) {
+        self.counters.packets += 1;
+        self.counters.bytes += packet.data.len() as u64;
+        let Some(of) = self.sensors.get(usize::from(sensor)) else { return };
+        self.state.out.begin_packet(&of.prefix, packet.number, packet.ts_ns);
+        let arrival = Arrival {
+            packet,
+            partition_key: partition_key(&of.key, packet.link_type, packet.data),
+            seen: Seen { sensor, watermark_ns: of.watermark_ns },
+            sensor_hash: &of.hash,
+        };
+        Walk::new(&mut self.state, arrival).run();
+        if self.state.flows.has_ended() {
+            self.write_ended();
+        }
+    }
+
+    /// Takes back what a packet caused whose parser panicked, and removes that parser.
+    fn fail(&mut self, sensor: u16, flow: u32, packet: Packet<'_>, mark: usize) {
+        self.counters.failed_packets += 1;
+        let State { out, flows, parsers, .. } = &mut self.state;
+        out.truncate(mark);
+        let layer = flows.get(flow).map_or("", |flow| flow.service().name());
+        if let Some(parser) = flows.parser(flow) {
+            parsers.remove(parser);
+        }
+        flows.fail_parser(flow);
+        let Some(of) = self.sensors.get(usize::from(sensor)) else { return };
+        out.begin_packet(&of.prefix, packet.number, packet.ts_ns);
+        let malformed =
+            Malformed { reason: WeirdReason::DecoderError, detail: "the decoder failed", offset: 0, shortage: None };
+        if flows.admit_weird(flow, layer, malformed.reason) {
+            let identity = flows.identity(flow, &of.hash);
+            out.set_scope(Scope { identity, ..Scope::default() }, false);
+            out.weird(layer, malformed);
+        }
+    }
+
+    /// Moves the sensor's time on, and ends what that ends.
+    fn advance(&mut self, sensor: u16, batch: &PacketBatch) {
+        let Some(of) = self.sensors.get_mut(usize::from(sensor)) else { return };
+        if let Some(counters) = &batch.counters {
+            let last_number = batch.first_packet_number.max(counters.packets);
+            self.state.out.begin_packet(&of.prefix, last_number, batch.watermark_ns);
+            write_stats(&mut self.state.out, counters);
+        }
+        of.watermark_ns = of.watermark_ns.max(batch.watermark_ns);
+        let watermark_ns = of.watermark_ns;
+        self.state.flows.expire(sensor, watermark_ns);
+        self.write_ended();
+        let incomplete = self.state.fragments.expire(sensor, watermark_ns);
+        self.write_incomplete(sensor, &incomplete);
+        if batch.end_of_capture {
+            self.finish_sensor(sensor);
+        }
+    }
+
+    fn finish_sensor(&mut self, sensor: u16) {
+        let incomplete = self.state.fragments.finish(sensor);
+        self.write_incomplete(sensor, &incomplete);
+        self.state.flows.finish(sensor);
+        self.write_ended();
+        if let Some(of) = self.sensors.get_mut(usize::from(sensor)) {
+            of.finished = true;
+        }
+    }
+
+    fn write_ended(&mut self) {
+        for ended in self.state.flows.take_ended() {
+            if let Some(parser) = ended.flow.parser() {
+                self.state.parsers.remove(parser);
+            }
+            self.counters.late_flows += u64::from(ended.flow.is_late());
+            self.counters.evicted_flows += u64::from(ended.reason == record::EndReason::Evicted);
+            let Some(of) = self.sensors.get(usize::from(ended.flow.sensor())) else { continue };
+            if !self.state.out.selects::<record::Connection>() {
+                continue;
+            }
+            let identity = ended
+                .detail
+                .identity
+                .unwrap_or_else(|| Identity::new(&of.hash, ended.flow.key(), ended.flow.first_number()));
+            self.state.out.use_sensor(&of.prefix);
+            write_connection(&mut self.state.out, &ended, identity);
+        }
+    }
+
+    fn write_incomplete(&mut self, sensor: u16, incomplete: &[Incomplete]) {
+        let Some(of) = self.sensors.get(usize::from(sensor)) else { return };
+        for datagram in incomplete {
+            let out = &mut self.state.out;
+            out.begin_packet(&of.prefix, datagram.last_packet_number, datagram.first_ts_ns);
+            self.counters.evicted_datagrams += u64::from(datagram.reason == WeirdReason::Evicted);
+            write_incomplete(out, datagram);
+        }
+    }
+}
+
+/// A datagram that never became whole.
+pub(crate) fn write_incomplete(out: &mut Output, datagram: &Incomplete) {
+    let scope = Scope { addresses: Some((datagram.key.src, datagram.key.dst)), ..Scope::default() };
+    out.set_scope(scope, false);
+    let detail = "fragments of a datagram that never became whole";
+    let layer = if datagram.key.src.is_ipv6() { "ipv6_fragment" } else { "ipv4" };
+    out.weird(layer, Malformed { reason: datagram.reason, detail, offset: 0, shortage: None });
+}
+
+fn write_stats(out: &mut Output, counters: &record::CaptureCounters) {
+    let Some(mut stats) = out.record::<record::CaptureStats>() else { return };
+    stats.source.push_str(&counters.source);
+    stats.packets = counters.packets;
+    stats.captured_bytes = counters.captured_bytes;
+    stats.original_bytes = counters.original_bytes;
+    stats.received_packets = counters.received_packets;
+    stats.dropped_kernel_packets = counters.dropped_kernel_packets;
+    stats.dropped_interface_packets = counters.dropped_interface_packets;
+    stats.late_packets = counters.late_packets;
+    stats.damaged_packets = counters.damaged_packets;
+}
+
+/// Why a snapshot can't be restored.
+#[derive(Debug, thiserror::Error)]
+pub enum SnapshotError {
+    /// It is no snapshot, or of a release that this one can't read.
+    #[error("the snapshot can't be read: {0}; start from the beginning of the log instead")]
+    Unreadable(String),
+}

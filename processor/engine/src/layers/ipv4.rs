@@ -1,0 +1,197 @@
+//! IPv4 (RFC 791 §3.1): one record per header, fragments put together.
+
+use std::net::{IpAddr, Ipv4Addr};
+
+use weir_contract::{record, WeirdReason};
+
+use super::{IpHeader, Key, Layer, Next, Walk};
+use crate::{
+    checksum,
+    cursor::{Cursor, Malformed},
+    defrag::{Fragment, FragmentKey},
+    limits::LIST_MAX,
+    names::ip_protocol_name,
+};
+
+pub(crate) struct Ipv4;
+
+const HEADER_BYTES: usize = 20;
+
+impl Layer for Ipv4 {
+    const NAME: &'static str = "ipv4";
+    const KEYS: &'static [Key] = &[Key::LinkType(228), Key::EtherType(0x0800)];
+
+    fn parse<'a>(mut input: Cursor<'a>, walk: &mut Walk<'_>) -> Result<Next<'a>, Malformed> {
+        let bytes = input.peek();
+        let header = Header::read(&mut input)?;
+        walk.set_addresses(header.src.into(), header.dst.into());
+        if header.version != 4 {
+            return Err(input.at(0).malformed(WeirdReason::BadVersion, "version is not 4"));
+        }
+        if header.header_bytes < HEADER_BYTES {
+            return Err(input.at(0).malformed(WeirdReason::BadLength, "header length is less than 20 bytes"));
+        }
+        let options = input.message_of(header.header_bytes - HEADER_BYTES)?;
+        write_record(walk, &header, bytes, options);
+
+        let payload = payload(&mut input, &header, walk);
+        let is_complete = payload.remaining() == header.payload_bytes();
+        walk.ip = IpHeader { total_bytes: header.total_bytes, ttl: header.ttl, fragments: 1, is_complete };
+        if header.more_fragments() || header.fragment_offset() > 0 {
+            return Ok(reassemble(walk, &header, payload));
+        }
+        Ok(Next::Layer(Key::IpProtocol(header.protocol), payload))
+    }
+}
+
+struct Header {
+    version: u8,
+    header_bytes: usize,
+    tos: u8,
+    /// Total length; what was captured where the field is 0, since the network card fills it in.
+    total_bytes: u32,
+    total_field: u16,
+    identification: u16,
+    flags_and_offset: u16,
+    ttl: u8,
+    protocol: u8,
+    checksum: u16,
+    src: Ipv4Addr,
+    dst: Ipv4Addr,
+}
+
+impl Header {
+    fn read(input: &mut Cursor<'_>) -> Result<Self, Malformed> {
+        let available = u32::try_from(input.remaining()).unwrap_or(u32::MAX);
+        let first = input.u8()?;
+        let tos = input.u8()?;
+        let total_field = input.u16()?;
+        Ok(Self {
+            version: first >> 4,
+            header_bytes: usize::from(first & 15) * 4,
+            tos,
+            total_bytes: if total_field == 0 { available } else { total_field.into() },
+            total_field,
+            identification: input.u16()?,
+            flags_and_offset: input.u16()?,
+            ttl: input.u8()?,
+            protocol: input.u8()?,
+            checksum: input.u16()?,
+            src: input.array::<4>()?.into(),
+            dst: input.array::<4>()?.into(),
+        })
+    }
+
+    fn payload_bytes(&self) -> usize {
+        usize::try_from(self.total_bytes).unwrap_or(usize::MAX).saturating_sub(self.header_bytes)
+    }
+
+    fn more_fragments(&self) -> bool {
+        self.flags_and_offset & 0x2000 != 0
+    }
+
+    fn fragment_offset(&self) -> u32 {
+        u32::from(self.flags_and_offset & 0x1fff) * 8
+    }
+}
+
+/// The bytes that the header counts as payload, as far as they were captured. What is behind them is
+/// padding of the link layer.
+fn payload<'a>(input: &mut Cursor<'a>, header: &Header, walk: &mut Walk<'_>) -> Cursor<'a> {
+    let total = usize::try_from(header.total_bytes).unwrap_or(usize::MAX);
+    if total < header.header_bytes {
+        walk.weird(Ipv4::NAME, input.malformed(WeirdReason::BadLength, "total length is less than the header's"));
+    } else if header.payload_bytes() > input.remaining() && !walk.is_truncated() {
+        walk.weird(Ipv4::NAME, input.malformed(WeirdReason::BadLength, "total length is more than the packet has"));
+    }
+    input.message_up_to(header.payload_bytes())
+}
+
+fn reassemble<'a>(walk: &mut Walk<'_>, header: &Header, payload: Cursor<'a>) -> Next<'a> {
+    let key = FragmentKey {
+        partition_key: walk.arrival.partition_key,
+        src: IpAddr::V4(header.src),
+        dst: IpAddr::V4(header.dst),
+        identification: header.identification.into(),
+        protocol: header.protocol,
+        encapsulation_id: walk.encapsulation.id,
+    };
+    let fragment = Fragment {
+        key,
+        protocol: header.protocol,
+        offset: header.fragment_offset(),
+        more: header.more_fragments(),
+        payload: payload.peek(),
+        ip_bytes: header.total_bytes,
+        ts_ns: walk.arrival.packet.ts_ns,
+        packet_number: walk.arrival.packet.number,
+        sensor: walk.arrival.seen.sensor,
+    };
+    walk.fragment(Ipv4::NAME, &fragment, &payload)
+}
+
+fn write_record(walk: &mut Walk<'_>, header: &Header, bytes: &[u8], mut options: Cursor<'_>) {
+    let Some(mut ipv4) = walk.out().record::<record::Ipv4>() else { return };
+    ipv4.version = header.version.into();
+    ipv4.header_bytes = u32::try_from(header.header_bytes).unwrap_or_default();
+    ipv4.dscp = (header.tos >> 2).into();
+    ipv4.ecn = (header.tos & 3).into();
+    ipv4.total_bytes = header.total_field.into();
+    ipv4.identification = header.identification.into();
+    ipv4.reserved_flag = header.flags_and_offset & 0x8000 != 0;
+    ipv4.dont_fragment = header.flags_and_offset & 0x4000 != 0;
+    ipv4.more_fragments = header.more_fragments();
+    ipv4.fragment_offset_bytes = header.fragment_offset();
+    ipv4.ttl = header.ttl.into();
+    ipv4.protocol = header.protocol.into();
+    ipv4.protocol_name.push_str(ip_protocol_name(header.protocol));
+    ipv4.checksum = header.checksum.into();
+    ipv4.checksum_ok = bytes.get(..header.header_bytes).map(|header| checksum::is_right(checksum::sum(header)));
+    ipv4.payload_bytes = u32::try_from(header.payload_bytes()).unwrap_or(u32::MAX);
+    while ipv4.options.len() < LIST_MAX {
+        let Ok(option_type) = options.u8() else { return };
+        let mut option: record::IpOption = ipv4.spare();
+        option.r#type = option_type.into();
+        option.name.push_str(option_name(option_type));
+        let read = read_option(&mut options, option_type, &mut option.data);
+        ipv4.options.push(option);
+        match read {
+            Ok(()) if option_type == END_OF_OPTIONS => return,
+            Ok(()) => {}
+            Err(malformed) => return ipv4.note(malformed),
+        }
+    }
+}
+
+const END_OF_OPTIONS: u8 = 0;
+const NO_OPERATION: u8 = 1;
+
+/// RFC 791 §3.1: end and no-operation are one octet, all others have a length that counts itself.
+fn read_option(options: &mut Cursor<'_>, option_type: u8, data: &mut Vec<u8>) -> Result<(), Malformed> {
+    if matches!(option_type, END_OF_OPTIONS | NO_OPERATION) {
+        return Ok(());
+    }
+    let length = usize::from(options.u8()?);
+    let Some(length) = length.checked_sub(2) else {
+        return Err(options.malformed(WeirdReason::BadLength, "option length is less than 2"));
+    };
+    data.extend_from_slice(options.take(length)?);
+    Ok(())
+}
+
+/// IANA registry of IP option numbers.
+fn option_name(option_type: u8) -> &'static str {
+    match option_type {
+        END_OF_OPTIONS => "end",
+        NO_OPERATION => "no-operation",
+        7 => "record-route",
+        68 => "timestamp",
+        82 => "traceroute",
+        130 => "security",
+        131 => "loose-source-route",
+        136 => "stream-id",
+        137 => "strict-source-route",
+        148 => "router-alert",
+        _ => "",
+    }
+}

@@ -1,0 +1,447 @@
+//! The walk through a packet: from layer to layer, and into the flow table.
+
+use std::net::IpAddr;
+
+use sha2::Sha256;
+use weir_contract::{Packet, WeirdReason, record, text::push_escaped};
+
+use super::{Entry, Key, LAYERS, Next};
+use crate::{
+    cursor::{Cursor, Malformed},
+    datagram::{Context, Dispatch, Expectations, ParserState},
+    defrag::{Fragment, Fragments},
+    flow::{Compact, Encapsulation, FlowKey, FlowPacket, FlowTable, Found, Identity, Ports, Seen, flag, protocol},
+    limits::{LAYERS_MAX, TUNNELS_MAX},
+    output::{Output, Scope},
+    slab::Slab,
+};
+
+/// What an engine remembers from packet to packet, and where it writes.
+pub(crate) struct State {
+    pub(crate) flows: FlowTable,
+    pub(crate) parsers: Slab<ParserState>,
+    pub(crate) expectations: Expectations,
+    pub(crate) fragments: Fragments,
+    pub(crate) out: Output,
+    pub(crate) table: Table,
+    /// The flow whose parser is at work: it is to blame for a panic.
+    pub(crate) parsing: Option<u32>,
+    /// Names of the layers walked through, where Packet records are written.
+    pub(crate) path: String,
+}
+
+/// Layers by the keys that name them.
+pub(crate) struct Table {
+    keys: Vec<(Key, &'static Entry)>,
+    ip_protocols: Vec<Option<&'static Entry>>,
+}
+
+impl Table {
+    pub(crate) fn new() -> Self {
+        let mut keys = Vec::new();
+        let mut ip_protocols = vec![None; 256];
+        for entry in LAYERS {
+            for &key in entry.keys {
+                match key {
+                    Key::IpProtocol(number) => ip_protocols[usize::from(number)] = Some(entry),
+                    key => keys.push((key, entry)),
+                }
+            }
+        }
+        Self { keys, ip_protocols }
+    }
+
+    fn find(&self, key: Key) -> Option<&'static Entry> {
+        match key {
+            Key::IpProtocol(number) => self.ip_protocols.get(usize::from(number)).copied().flatten(),
+            key => self.keys.iter().find(|(of, _)| *of == key).map(|(_, entry)| *entry),
+        }
+    }
+}
+
+/// What is known of a packet when it arrives.
+#[derive(Clone, Copy)]
+pub(crate) struct Arrival<'a> {
+    pub(crate) packet: Packet<'a>,
+    pub(crate) partition_key: u64,
+    pub(crate) seen: Seen,
+    /// SHA-256 that has taken in sensor and epoch.
+    pub(crate) sensor_hash: &'a Sha256,
+}
+
+/// What the innermost IP header says.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct IpHeader {
+    /// Bytes of header and payload, of all fragments together.
+    pub(crate) total_bytes: u32,
+    /// Time to live or hop limit.
+    pub(crate) ttl: u8,
+    /// Packets the datagram came in.
+    pub(crate) fragments: u32,
+    /// The bytes behind the header are all there.
+    pub(crate) is_complete: bool,
+}
+
+/// What a transport layer tells the flow table.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct Transport {
+    pub(crate) protocol: u8,
+    pub(crate) ports: Ports,
+    pub(crate) payload_bytes: u32,
+    pub(crate) acknowledgement: u32,
+    /// Flags, sequence, window and options of TCP.
+    pub(crate) tcp: Compact,
+}
+
+/// One packet on its way through the layers.
+pub(crate) struct Walk<'e> {
+    pub(crate) state: &'e mut State,
+    pub(crate) arrival: Arrival<'e>,
+    pub(crate) scope: Scope,
+    pub(crate) encapsulation: Encapsulation,
+    /// Link-layer addresses around the innermost network layer: source, destination.
+    pub(crate) macs: Option<([u8; 6], [u8; 6])>,
+    pub(crate) ip: IpHeader,
+    flow: Option<Found>,
+    layers: u8,
+    keeps_path: bool,
+}
+
+impl<'e> Walk<'e> {
+    pub(crate) fn new(state: &'e mut State, arrival: Arrival<'e>) -> Self {
+        let keeps_path = state.out.selects::<record::Packet>();
+        state.path.clear();
+        Self {
+            state,
+            arrival,
+            scope: Scope::default(),
+            encapsulation: Encapsulation::default(),
+            macs: None,
+            ip: IpHeader::default(),
+            flow: None,
+            layers: 0,
+            keeps_path,
+        }
+    }
+
+    /// Walks through all layers, and through datagrams that the packet completed.
+    pub(crate) fn run(mut self) {
+        let packet = self.arrival.packet;
+        let mut reassembled = self.walk(Key::LinkType(packet.link_type), Cursor::new(packet.data));
+        while let Some((key, datagram)) = reassembled {
+            reassembled = self.walk(key, Cursor::new(&datagram));
+        }
+        self.write_packet();
+    }
+
+    fn walk(&mut self, mut key: Key, mut input: Cursor<'_>) -> Option<(Key, Vec<u8>)> {
+        loop {
+            if let Key::IpProtocol(number) = key
+                && is_portless(number)
+            {
+                let payload_bytes = u32::try_from(input.remaining()).unwrap_or(u32::MAX);
+                self.count(&Transport { protocol: number, payload_bytes, ..Transport::default() });
+            }
+            let Some(entry) = self.state.table.find(key) else {
+                self.write_unknown(key, &input);
+                return None;
+            };
+            if self.layers == LAYERS_MAX {
+                self.weird(entry.name, input.malformed(WeirdReason::TooManyLayers, "more than 16 layers"));
+                return None;
+            }
+            self.layers += 1;
+            self.keep_path(entry.name);
+            match (entry.parse)(input, self) {
+                Ok(Next::Layer(next_key, next_input)) => (key, input) = (next_key, next_input),
+                Ok(Next::Reassembled(key, datagram)) => return Some((key, datagram)),
+                Ok(Next::End) => return None,
+                Err(malformed) => {
+                    self.weird(entry.name, malformed);
+                    return None;
+                }
+            }
+        }
+    }
+
+    /// Where records are written.
+    pub(crate) fn out(&mut self) -> &mut Output {
+        &mut self.state.out
+    }
+
+    /// Sets addresses and ports of the records to come, as on the wire.
+    pub(crate) fn set_addresses(&mut self, src: IpAddr, dst: IpAddr) {
+        self.scope.addresses = Some((src, dst));
+        self.scope.ports = (0, 0);
+        self.scope.identity = None;
+        self.flow = None;
+        self.state.out.set_scope(self.scope, false);
+    }
+
+    /// Adds a VLAN to the records to come.
+    pub(crate) fn push_vlan(&mut self, id: u16) {
+        self.scope.vlans.push(id);
+        self.state.out.set_scope(self.scope, false);
+    }
+
+    /// Whether the packet was captured in part.
+    pub(crate) fn is_truncated(&self) -> bool {
+        let packet = &self.arrival.packet;
+        u32::try_from(packet.data.len()).is_ok_and(|captured| captured < packet.original_length)
+    }
+
+    /// Counts the packet in its flow; `None` without an IP header.
+    pub(crate) fn count(&mut self, transport: &Transport) -> Option<Found> {
+        let addresses = self.scope.addresses?;
+        let Transport { protocol, ports, payload_bytes, acknowledgement, .. } = *transport;
+        let (key, src_is_high) =
+            FlowKey::new(self.arrival.partition_key, protocol, addresses, ports, self.encapsulation);
+        let mut flags = transport.tcp.flags;
+        if self.is_truncated() {
+            flags |= flag::TRUNCATED;
+        }
+        let (src_mac, dst_mac) = self.macs.unwrap_or_default();
+        if self.macs.is_some() {
+            flags |= flag::MACS;
+        }
+        let packet = FlowPacket {
+            ts_ns: self.arrival.packet.ts_ns,
+            number: self.arrival.packet.number,
+            packets: self.ip.fragments,
+            acknowledgement,
+            vlans: self.scope.vlans,
+            tunnel_depth: self.scope.tunnel_depth,
+            rest: Compact {
+                link_bytes: self.arrival.packet.original_length,
+                ip_bytes: self.ip.total_bytes,
+                payload_bytes,
+                src_mac,
+                dst_mac,
+                flags,
+                ttl: self.ip.ttl,
+                ..transport.tcp
+            },
+        };
+        let found = self.state.flows.count(&key, src_is_high, &packet, self.arrival.seen);
+        self.flow = Some(found);
+        self.scope.ports = (ports.src, ports.dst);
+        Some(found)
+    }
+
+    /// The records to come are of this packet, and of its flow: endpoints as on the wire.
+    pub(crate) fn set_packet_scope(&mut self, found: Found) {
+        self.scope.identity = self.identity(found);
+        self.state.out.set_scope(self.scope, found.from_responder);
+    }
+
+    /// The records to come are of the flow: originator to responder.
+    pub(crate) fn set_flow_scope(&mut self, found: Found) {
+        let mut scope = self.scope;
+        scope.identity = self.identity(found);
+        if found.from_responder {
+            scope.addresses = scope.addresses.map(|(src, dst)| (dst, src));
+            scope.ports = (scope.ports.1, scope.ports.0);
+        }
+        self.state.out.set_scope(scope, found.from_responder);
+    }
+
+    fn identity(&mut self, found: Found) -> Option<Identity> {
+        self.state.flows.identity(found.flow, self.arrival.sensor_hash)
+    }
+
+    /// Hands a datagram to the decoder of its flow, if it has one.
+    pub(crate) fn datagram(&mut self, found: Found, ports: (u16, u16), payload: Cursor<'_>) {
+        if payload.is_empty() {
+            return;
+        }
+        let Some(service) = self.service(found, ports, payload.peek()) else { return };
+        let Some(parser) = self.parser(found.flow, service) else { return };
+        self.keep_path(service.name());
+        self.set_flow_scope(found);
+        let mut context = Context {
+            ts_ns: self.arrival.packet.ts_ns,
+            src_port: ports.0,
+            dst_port: ports.1,
+            from_responder: found.from_responder,
+            expects_answer_elsewhere: false,
+        };
+        let Some(state) = self.state.parsers.get_mut(parser) else { return };
+        self.state.parsing = Some(found.flow);
+        let parsed = state.parse(payload, &mut context, &mut self.state.out);
+        self.state.parsing = None;
+        if context.expects_answer_elsewhere
+            && let Some((src, _)) = self.scope.addresses
+        {
+            let Arrival { partition_key, packet, .. } = self.arrival;
+            self.state.expectations.announce(partition_key, src, ports.0, packet.ts_ns, service);
+        }
+        if self.state.out.has_notes() {
+            for note in self.state.out.take_notes() {
+                self.weird(service.name(), note);
+            }
+        }
+        if let Err(malformed) = parsed {
+            self.weird(service.name(), malformed);
+        }
+    }
+
+    /// The flow's decoder, decided now if need be.
+    fn service(&mut self, found: Found, ports: (u16, u16), bytes: &[u8]) -> Option<Dispatch> {
+        let service = self.state.flows.get(found.flow)?.service();
+        match service {
+            Dispatch::Parser(_) => Some(service),
+            Dispatch::Never => None,
+            Dispatch::Undecided(tries) => {
+                let expected = if found.is_new { self.expected(ports) } else { None };
+                let decided = expected.unwrap_or_else(|| Dispatch::probe(tries, ports, bytes));
+                self.state.flows.set_service(found.flow, decided);
+                matches!(decided, Dispatch::Parser(_)).then_some(decided)
+            }
+        }
+    }
+
+    fn expected(&mut self, (_, dst_port): (u16, u16)) -> Option<Dispatch> {
+        let (_, dst) = self.scope.addresses?;
+        let Arrival { partition_key, packet, .. } = self.arrival;
+        self.state.expectations.take(partition_key, dst, dst_port, packet.ts_ns)
+    }
+
+    fn parser(&mut self, flow: u32, service: Dispatch) -> Option<u32> {
+        if let Some(parser) = self.state.flows.parser(flow) {
+            return Some(parser);
+        }
+        let parser = self.state.parsers.insert(ParserState::new(service.name())?);
+        self.state.flows.set_parser(flow, Some(parser));
+        Some(parser)
+    }
+
+    /// Goes one tunnel deeper. What was known of the layers around is the outer packet's; the flow
+    /// that carries the tunnel is told of once.
+    pub(crate) fn enter_tunnel(&mut self, input: &Cursor<'_>, tunnel: Tunnel) -> Result<(), Malformed> {
+        if self.scope.tunnel_depth >= TUNNELS_MAX {
+            return Err(input.malformed(WeirdReason::TunnelDepth, "more than 4 tunnels"));
+        }
+        if let Some(found) = self.flow
+            && self.state.flows.mark_tunnel(found.flow)
+        {
+            self.set_flow_scope(found);
+            if let Some(mut draft) = self.state.out.record::<record::Tunnel>() {
+                draft.kind.push_str(tunnel.kind);
+                draft.identifier = tunnel.identifier;
+                draft.inner_protocol.push_str(tunnel.inner);
+            }
+        }
+        self.scope.tunnel_depth += 1;
+        self.scope.identity = None;
+        self.encapsulation = tunnel.encapsulation;
+        self.flow = None;
+        self.state.out.set_scope(self.scope, false);
+        Ok(())
+    }
+
+    /// Adds a fragment to its datagram, and goes on with that if it is whole.
+    pub(crate) fn fragment<'a>(
+        &mut self,
+        layer: &'static str,
+        fragment: &Fragment<'_>,
+        input: &Cursor<'_>,
+    ) -> Next<'a> {
+        let outcome = self.state.fragments.add(fragment);
+        if let Some((reason, detail)) = outcome.weird {
+            self.weird(layer, input.malformed(reason, detail));
+        }
+        for incomplete in &outcome.given_up {
+            let scope = Scope { addresses: Some((incomplete.key.src, incomplete.key.dst)), ..Scope::default() };
+            self.state.out.set_scope(scope, false);
+            let detail = "fragments of a datagram that never became whole";
+            self.state.out.weird(layer, input.malformed(incomplete.reason, detail));
+            self.state.out.set_scope(self.scope, false);
+        }
+        let Some(datagram) = outcome.datagram else { return Next::End };
+        self.ip.total_bytes = datagram.ip_bytes;
+        self.ip.fragments = datagram.fragments;
+        self.ip.is_complete = true;
+        Next::Reassembled(Key::IpProtocol(datagram.protocol), datagram.payload)
+    }
+
+    /// The layer that a UDP port stands for, if the bytes are that layer's.
+    pub(crate) fn tunnel_behind_udp(&self, (src, dst): (u16, u16), bytes: &[u8]) -> Option<Key> {
+        [dst, src]
+            .into_iter()
+            .map(Key::UdpPort)
+            .find(|&key| self.state.table.find(key).is_some_and(|entry| (entry.accepts)(bytes)))
+    }
+
+    /// Writes a Weird of the innermost flow, or of the packet where there is none yet.
+    pub(crate) fn weird(&mut self, layer: &'static str, malformed: Malformed) {
+        if let Some(found) = self.flow {
+            if !self.state.flows.admit_weird(found.flow, layer, malformed.reason) {
+                return;
+            }
+            self.set_flow_scope(found);
+        }
+        self.state.out.weird(layer, malformed);
+    }
+
+    fn write_unknown(&mut self, key: Key, input: &Cursor<'_>) {
+        const HEAD_BYTES: usize = 64;
+        if let Some(found) = self.flow {
+            self.set_flow_scope(found);
+        }
+        let Some(mut unknown) = self.state.out.record::<record::Unknown>() else { return };
+        let (kind, value) = key.kind_and_value();
+        unknown.key.push_str(kind);
+        unknown.value = value;
+        unknown.offset_bytes = input.offset();
+        unknown.unread_bytes = u32::try_from(input.remaining()).unwrap_or(u32::MAX);
+        let head = input.peek();
+        unknown.head.extend_from_slice(head.get(..HEAD_BYTES).unwrap_or(head));
+    }
+
+    pub(crate) fn keep_path(&mut self, name: &str) {
+        if self.keeps_path {
+            if !self.state.path.is_empty() {
+                self.state.path.push(':');
+            }
+            self.state.path.push_str(name);
+        }
+    }
+
+    fn write_packet(&mut self) {
+        if !self.keeps_path {
+            return;
+        }
+        self.state.out.set_scope(Scope { vlans: self.scope.vlans, ..Scope::default() }, false);
+        let truncated = self.is_truncated();
+        let packet = &self.arrival.packet;
+        let State { out, path, .. } = &mut *self.state;
+        let Some(mut draft) = out.record::<record::Packet>() else { return };
+        draft.link_type = packet.link_type.into();
+        draft.interface_index = packet.interface;
+        draft.original_bytes = packet.original_length;
+        draft.captured_bytes = u32::try_from(packet.data.len()).unwrap_or(u32::MAX);
+        push_escaped(&mut draft.layers, path.as_bytes());
+        draft.truncated = truncated;
+    }
+}
+
+/// A tunnel that a layer found.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Tunnel {
+    pub(crate) kind: &'static str,
+    /// VNI, key, TEID, session or label.
+    pub(crate) identifier: Option<u32>,
+    /// Name of what is inside: `ethernet`, `ipv4`, …
+    pub(crate) inner: &'static str,
+    /// What tells flows inside it apart from those of equal addresses in another.
+    pub(crate) encapsulation: Encapsulation,
+}
+
+/// Whether an IP protocol is counted as a flow without ports before its layer is read. The others
+/// count themselves, or are IPv6 extension headers.
+fn is_portless(number: u8) -> bool {
+    use protocol::{DCCP, ICMP, ICMPV6, SCTP, TCP, UDP, UDP_LITE};
+    let has_ports = matches!(number, TCP | UDP | UDP_LITE | ICMP | ICMPV6 | SCTP | DCCP);
+    let is_extension = matches!(number, 0 | 43 | 44 | 60 | 135 | 139 | 140);
+    !has_ports && !is_extension
+}

@@ -1,0 +1,88 @@
+//! Frames for the tests of decoders, and what becomes of them.
+
+use etherparse::PacketBuilder;
+use prost::Message as _;
+use weir_contract::{BatchBuilder, Interface, Packet, PacketBatch, Partition, Record, RecordType, Selection, record};
+
+use crate::{Engine, Limits, RecordSink};
+
+/// Ethernet.
+pub(crate) const ETHERNET: u16 = 1;
+
+/// A frame with a UDP datagram from 10.0.0.1 to 10.0.0.2.
+pub(crate) fn udp(src_port: u16, dst_port: u16, payload: &[u8]) -> Vec<u8> {
+    let mut frame = Vec::new();
+    PacketBuilder::ethernet2([2, 0, 0, 0, 0, 1], [2, 0, 0, 0, 0, 2])
+        .ipv4([10, 0, 0, 1], [10, 0, 0, 2], 64)
+        .udp(src_port, dst_port)
+        .write(&mut frame, payload)
+        .unwrap();
+    frame
+}
+
+/// The answer to [`udp`]: a frame from 10.0.0.2 to 10.0.0.1.
+pub(crate) fn udp_back(src_port: u16, dst_port: u16, payload: &[u8]) -> Vec<u8> {
+    let mut frame = Vec::new();
+    PacketBuilder::ethernet2([2, 0, 0, 0, 0, 2], [2, 0, 0, 0, 0, 1])
+        .ipv4([10, 0, 0, 2], [10, 0, 0, 1], 64)
+        .udp(src_port, dst_port)
+        .write(&mut frame, payload)
+        .unwrap();
+    frame
+}
+
+/// A frame with an IPv4 packet of any protocol from 10.0.0.1 to 10.0.0.2.
+pub(crate) fn ipv4(protocol: u8, payload: &[u8]) -> Vec<u8> {
+    let mut frame = Vec::new();
+    PacketBuilder::ethernet2([2, 0, 0, 0, 0, 1], [2, 0, 0, 0, 0, 2])
+        .ipv4([10, 0, 0, 1], [10, 0, 0, 2], 64)
+        .write(&mut frame, etherparse::IpNumber(protocol), payload)
+        .unwrap();
+    frame
+}
+
+/// Everything an engine makes of frames a millisecond apart, all types selected.
+#[derive(Default)]
+pub(crate) struct Records(pub(crate) Vec<(RecordType, Vec<u8>)>);
+
+impl RecordSink for Records {
+    fn record(&mut self, record_type: RecordType, bytes: &[u8]) {
+        self.0.push((record_type, bytes.to_vec()));
+    }
+}
+
+impl Records {
+    /// The records of one type, in their order.
+    pub(crate) fn of<R: Record>(&self) -> Vec<R> {
+        let bytes = self.0.iter().filter(|(record_type, _)| *record_type == R::TYPE);
+        bytes.map(|(_, bytes)| R::decode(&bytes[..]).unwrap()).collect()
+    }
+
+    /// Layer, reason and detail of all Weirds.
+    pub(crate) fn weirds(&self) -> Vec<String> {
+        let weirds = self.of::<record::Weird>();
+        weirds.iter().map(|weird| format!("{} {:?}: {}", weird.layer, weird.reason(), weird.detail)).collect()
+    }
+}
+
+/// Frames a millisecond apart, as one batch that ends the capture.
+pub(crate) fn batch(link_type: u16, frames: &[Vec<u8>]) -> PacketBatch {
+    let interface = Interface { name: String::new(), link_type: link_type.into() };
+    let mut builder = BatchBuilder::new("test", 1, Partition { number: 0, count: 1 });
+    let mut ts_ns = 1_000_000_000;
+    for (number, frame) in (1..).zip(frames) {
+        let original_length = u32::try_from(frame.len()).unwrap();
+        let packet = Packet { number, ts_ns, data: frame, original_length, link_type, interface: 0 };
+        builder.push(&packet, &interface).unwrap();
+        ts_ns += 1_000_000;
+    }
+    PacketBatch { end_of_capture: true, ..builder.finish(ts_ns, PacketBatch::default()) }
+}
+
+/// What becomes of frames.
+pub(crate) fn decode(link_type: u16, frames: &[Vec<u8>]) -> Records {
+    let mut engine = Engine::new(0, Limits::per_partition(1), Selection::all());
+    let mut records = Records::default();
+    engine.push(&batch(link_type, frames), &mut records).unwrap();
+    records
+}
