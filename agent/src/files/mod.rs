@@ -1,0 +1,199 @@
+//! Capture files: pcap and pcapng, plain or compressed, from a path or the standard input.
+
+mod compression;
+mod input;
+mod pcap;
+mod pcapng;
+mod reading;
+mod time;
+
+use crate::epoch::{self, Fingerprint};
+use crate::error::{FileError, FileProblem};
+use crate::source::{Damage, Source, SourcePacket};
+use compression::Compression;
+use input::Input;
+use reading::{Current, Reading};
+use std::fs::File;
+use std::io::{self, Cursor, Read};
+use std::path::Path;
+use weir_contract::Interface;
+
+/// The longest packet there is: libpcap's and Wireshark's limit.
+const MAX_PACKET_BYTES: usize = 262_144;
+
+/// The longest pcapng block that is read: libpcap's limit.
+const MAX_BLOCK_BYTES: usize = 16 << 20;
+
+/// Interfaces of one file that are read.
+const MAX_INTERFACES: usize = 65_536;
+
+/// The path that means the standard input.
+pub const STDIN: &str = "-";
+
+/// An open capture file, at its first packet's doorstep.
+pub struct CaptureFile {
+    reader: Reader,
+    fingerprint: Fingerprint,
+}
+
+enum Reader {
+    Pcap(Box<pcap::PcapReader>),
+    Pcapng(Box<pcapng::PcapngReader>),
+}
+
+impl CaptureFile {
+    /// Opens a capture; [`STDIN`] reads the standard input.
+    ///
+    /// # Errors
+    /// It can't be read, or isn't a capture. What is wrong beyond its header ends up in
+    /// [`Source::damage`].
+    pub fn open(path: &Path) -> Result<Self, FileError> {
+        if path == Path::new(STDIN) {
+            return Self::from_stream("standard input", io::stdin());
+        }
+        let name = path.display().to_string();
+        let failed = |error| FileError { file: name.clone(), offset: None, problem: opening_problem(error) };
+        let mut file = File::open(path).map_err(failed)?;
+        let metadata = file.metadata().map_err(failed)?;
+        if metadata.is_dir() {
+            return Err(FileError { file: name, offset: None, problem: FileProblem::Folder });
+        }
+        if !metadata.is_file() {
+            return Self::from_stream(&name, file);
+        }
+        let head = epoch::read_head(&mut file).map_err(failed)?;
+        let fingerprint = Fingerprint::of_file(&file, metadata.len(), &head).map_err(failed)?;
+        Self::new(name, head, file, fingerprint)
+    }
+
+    /// Reads a capture from any stream, under a name for its messages. Waits for its first 64 KiB,
+    /// which identify it.
+    ///
+    /// # Errors
+    /// As for [`CaptureFile::open`].
+    pub fn from_stream(name: &str, mut stream: impl Read + Send + 'static) -> Result<Self, FileError> {
+        let name = name.to_owned();
+        let failed = |error| FileError { file: name.clone(), offset: None, problem: opening_problem(error) };
+        let head = epoch::read_head(&mut stream).map_err(failed)?;
+        let fingerprint = Fingerprint::of_stream(&head);
+        Self::new(name, head, stream, fingerprint)
+    }
+
+    fn new(
+        file: String,
+        head: Vec<u8>,
+        rest: impl Read + Send + 'static,
+        fingerprint: Fingerprint,
+    ) -> Result<Self, FileError> {
+        let compression = Compression::of(&head);
+        let decoder = match compression.decoder(Cursor::new(head).chain(rest)) {
+            Ok(decoder) => decoder,
+            Err(error) => return Err(FileError { file, offset: None, problem: FileProblem::Io(error) }),
+        };
+        let reading =
+            Reading { input: Input::new(decoder), file: file.clone(), compression, damage: Damage::default() };
+        let reader = Reader::new(reading).map_err(|problem| FileError { file, offset: None, problem })?;
+        Ok(Self { reader, fingerprint })
+    }
+
+    /// What tells this capture from others.
+    pub fn fingerprint(&self) -> Fingerprint {
+        self.fingerprint
+    }
+
+    /// Name of the file, as it was opened.
+    pub fn name(&self) -> &str {
+        &self.reader.reading().file
+    }
+}
+
+impl Reader {
+    fn new(mut reading: Reading) -> Result<Self, FileProblem> {
+        let head = reading.input.peek(4);
+        let Ok(magic) = <[u8; 4]>::try_from(head) else {
+            let problem = if head.is_empty() { FileProblem::Empty } else { not_a_capture(head) };
+            return Err(reading.stream_problem().unwrap_or(problem));
+        };
+        if pcap::is_magic(magic) {
+            return Ok(Self::Pcap(Box::new(pcap::PcapReader::new(reading)?)));
+        }
+        if pcapng::is_magic(magic) {
+            return Ok(Self::Pcapng(Box::new(pcapng::PcapngReader::new(reading)?)));
+        }
+        if reading.compression != Compression::None && Compression::of(&magic) != Compression::None {
+            return Err(FileProblem::NestedCompression);
+        }
+        Err(not_a_capture(&magic))
+    }
+
+    fn reading(&self) -> &Reading {
+        match self {
+            Self::Pcap(reader) => &reader.reading,
+            Self::Pcapng(reader) => &reader.reading,
+        }
+    }
+}
+
+impl Source for CaptureFile {
+    #[inline]
+    fn advance(&mut self) -> bool {
+        match &mut self.reader {
+            Reader::Pcap(reader) => reader.advance(),
+            Reader::Pcapng(reader) => reader.advance(),
+        }
+    }
+
+    #[inline]
+    fn packet(&self) -> SourcePacket<'_> {
+        let (reading, Current { ts_ns, data, original_length, interface }) = match &self.reader {
+            Reader::Pcap(reader) => (&reader.reading, &reader.current),
+            Reader::Pcapng(reader) => (&reader.reading, &reader.current),
+        };
+        SourcePacket {
+            ts_ns: *ts_ns,
+            data: reading.input.bytes(data.clone()),
+            original_length: *original_length,
+            interface: *interface,
+        }
+    }
+
+    fn interfaces(&self) -> &[Interface] {
+        match &self.reader {
+            Reader::Pcap(reader) => &reader.interfaces,
+            Reader::Pcapng(reader) => &reader.interfaces,
+        }
+    }
+
+    fn damage(&self) -> &Damage {
+        &self.reader.reading().damage
+    }
+}
+
+/// Whether a file starts like a capture, compressed or not.
+pub(crate) fn is_capture(path: &Path) -> io::Result<bool> {
+    let mut file = File::open(path)?;
+    let mut head = Vec::new();
+    (&mut file).take(4).read_to_end(&mut head)?;
+    let compression = Compression::of(&head);
+    let mut magic = [0; 4];
+    let mut decoder = compression.decoder(Cursor::new(head).chain(file))?;
+    match decoder.read_exact(&mut magic) {
+        Ok(()) => Ok(pcap::is_magic(magic) || pcapng::is_magic(magic)),
+        Err(error) if error.raw_os_error().is_some() => Err(error),
+        Err(_) => Ok(false), // shorter, or no compressed file after all
+    }
+}
+
+fn not_a_capture(head: &[u8]) -> FileProblem {
+    let bytes: Vec<_> = head.iter().map(|byte| format!("{byte:02x}")).collect();
+    FileProblem::NotACapture(bytes.join(" "))
+}
+
+fn opening_problem(error: io::Error) -> FileProblem {
+    match error.kind() {
+        io::ErrorKind::NotFound => FileProblem::Missing,
+        io::ErrorKind::PermissionDenied => FileProblem::Forbidden,
+        io::ErrorKind::IsADirectory => FileProblem::Folder,
+        _ => FileProblem::Io(error),
+    }
+}
