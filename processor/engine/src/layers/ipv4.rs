@@ -36,7 +36,13 @@ impl Layer for Ipv4 {
 
         let payload = payload(&mut input, &header, walk);
         let is_complete = payload.remaining() == header.payload_bytes();
-        walk.ip = IpHeader { total_bytes: header.total_bytes, ttl: header.ttl, fragments: 1, is_complete };
+        walk.ip = IpHeader {
+            total_bytes: header.total_bytes,
+            ttl: header.ttl,
+            fragments: 1,
+            payload_bytes: header.payload_bytes(),
+            is_complete,
+        };
         if header.more_fragments() || header.fragment_offset() > 0 {
             return Ok(reassemble(walk, &header, payload));
         }

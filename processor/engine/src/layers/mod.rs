@@ -12,6 +12,7 @@ use crate::cursor::{Cursor, Malformed};
 layers! {
     ethernet::Ethernet,
     ipv4::Ipv4,
+    tcp::Tcp,
     udp::Udp,
     udplite::UdpLite,
 }

@@ -78,7 +78,9 @@ pub(crate) struct IpHeader {
     pub(crate) ttl: u8,
     /// Packets the datagram came in.
     pub(crate) fragments: u32,
-    /// The bytes behind the header are all there.
+    /// Bytes behind the header, and behind IPv6 extension headers, as the header counts them.
+    pub(crate) payload_bytes: usize,
+    /// All of them were captured.
     pub(crate) is_complete: bool,
 }
 
@@ -105,6 +107,13 @@ pub(crate) struct Walk<'e> {
     flow: Option<Found>,
     layers: u8,
     keeps_path: bool,
+}
+
+impl IpHeader {
+    /// Bytes behind the header as it counts them, where `captured` of them were captured.
+    pub(crate) fn payload_bytes(&self, captured: usize) -> usize {
+        if self.is_complete { captured } else { self.payload_bytes }
+    }
 }
 
 impl<'e> Walk<'e> {
@@ -139,7 +148,7 @@ impl<'e> Walk<'e> {
             if let Key::IpProtocol(number) = key
                 && is_portless(number)
             {
-                let payload_bytes = u32::try_from(input.remaining()).unwrap_or(u32::MAX);
+                let payload_bytes = u32::try_from(self.ip.payload_bytes(input.remaining())).unwrap_or(u32::MAX);
                 self.count(&Transport { protocol: number, payload_bytes, ..Transport::default() });
             }
             let Some(entry) = self.state.table.find(key) else {
@@ -152,7 +161,9 @@ impl<'e> Walk<'e> {
             }
             self.layers += 1;
             self.keep_path(entry.name);
-            match (entry.parse)(input, self) {
+            let parsed = (entry.parse)(input, self);
+            self.write_notes(entry.name);
+            match parsed {
                 Ok(Next::Layer(next_key, next_input)) => (key, input) = (next_key, next_input),
                 Ok(Next::Reassembled(key, datagram)) => return Some((key, datagram)),
                 Ok(Next::End) => return None,
@@ -275,11 +286,7 @@ impl<'e> Walk<'e> {
             let Arrival { partition_key, packet, .. } = self.arrival;
             self.state.expectations.announce(partition_key, src, ports.0, packet.ts_ns, service);
         }
-        if self.state.out.has_notes() {
-            for note in self.state.out.take_notes() {
-                self.weird(service.name(), note);
-            }
-        }
+        self.write_notes(service.name());
         if let Err(malformed) = parsed {
             self.weird(service.name(), malformed);
         }
@@ -370,6 +377,15 @@ impl<'e> Walk<'e> {
             .into_iter()
             .map(Key::UdpPort)
             .find(|&key| self.state.table.find(key).is_some_and(|entry| (entry.accepts)(bytes)))
+    }
+
+    /// Writes the complaints that a decoder went on after.
+    pub(crate) fn write_notes(&mut self, layer: &'static str) {
+        if self.state.out.has_notes() {
+            for note in self.state.out.take_notes() {
+                self.weird(layer, note);
+            }
+        }
     }
 
     /// Writes a Weird of the innermost flow, or of the packet where there is none yet.
