@@ -105,7 +105,7 @@ fn parse_time(
 /// Extension fields (RFC 7822 §3) and the message authentication code (RFC 5905 §7.3): what is left
 /// of up to 24 bytes is the code, since no extension is shorter than 28 bytes before one.
 fn parse_extensions(input: &mut Cursor<'_>, ntp: &mut Draft<'_, record::Ntp>) -> Result<(), Malformed> {
-    while input.remaining() > 24 {
+    while input.remaining() > 24 && !is_long_code(input.peek()) {
         let field_type = input.u16()?;
         let length = usize::from(input.u16()?);
         if length < 16 || length % 4 != 0 {
@@ -122,6 +122,14 @@ fn parse_extensions(input: &mut Cursor<'_>, ntp: &mut Draft<'_, record::Ntp>) ->
         ntp.digest_bytes = u32::try_from(input.remaining()).ok();
     }
     Ok(())
+}
+
+/// Whether the rest of a message is a code of 32 bytes or more, as OpenSSL's digests make them for ntpd:
+/// no RFC provides for these, and the key's identifier then reads as an extension of impossible length.
+fn is_long_code(rest: &[u8]) -> bool {
+    let [_, _, high, low, ..] = *rest else { return false };
+    let extension_bytes = usize::from(u16::from_be_bytes([high, low]));
+    matches!(rest.len(), 36 | 52 | 68) && !(16..=rest.len()).contains(&extension_bytes)
 }
 
 /// RFC 9327 §2.
@@ -248,6 +256,16 @@ mod tests {
         assert_eq!((request.src_ip.as_str(), request.dst_port), ("10.0.0.1", 123));
         assert_eq!((&response.src_ip, &response.uid, response.from_responder), (&request.src_ip, &request.uid, true));
         assert_eq!(records.weirds(), Vec::<String>::new());
+    }
+
+    #[test]
+    fn a_code_may_be_longer_than_the_standard_has_it() {
+        let mut request = vec![0x23; HEADER_BYTES];
+        request.extend([0, 0, 0, 3]);
+        request.extend([0xaa; 32]);
+        let records = testing::decode(testing::ETHERNET, &[testing::udp(40000, 123, &request)]);
+        let [request] = &records.of::<record::Ntp>()[..] else { panic!("one message") };
+        assert_eq!((request.key_id, request.digest_bytes, request.truncated), (Some(3), Some(32), false));
     }
 
     #[test]
