@@ -1,0 +1,85 @@
+//! What the engine makes of a capture file: source, batches and engine in this process, without files.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::Path;
+use std::sync::LazyLock;
+
+use prost::Message;
+use prost_reflect::{DescriptorPool, DynamicMessage};
+use weir_agent::{CaptureFile, Source, SourcePacket};
+use weir_contract::{BatchBuilder, Packet, PacketBatch, Partition, RecordType, Selection};
+use weir_engine::{Engine, Limits, RecordSink};
+
+static POOL: LazyLock<DescriptorPool> =
+    LazyLock::new(|| DescriptorPool::decode(weir_contract::DESCRIPTORS).expect("the contract's descriptors"));
+
+/// The records of a capture file.
+#[derive(Default)]
+pub struct Decoded {
+    /// Packets read from it.
+    pub packets: u64,
+    /// Encoded, by the name of their type and the number of the packet.
+    records: BTreeMap<&'static str, BTreeMap<u64, Vec<Vec<u8>>>>,
+}
+
+/// Of any record, what all have.
+#[derive(Clone, PartialEq, Message)]
+struct AnyRecord {
+    #[prost(message, optional, tag = "1")]
+    meta: Option<weir_contract::Meta>,
+}
+
+impl Decoded {
+    /// Decodes a file with all record types selected. One that is no capture has no packets.
+    pub fn read(path: &Path) -> Self {
+        let mut decoded = Self::default();
+        let Ok(mut file) = CaptureFile::open(path) else { return decoded };
+        let mut engine = Engine::new(0, Limits::per_partition(1), Selection::all());
+        let mut batches = BatchBuilder::new("test", 1, Partition { number: 0, count: 1 });
+        let mut watermark_ns = i64::MIN;
+        while file.advance() {
+            decoded.packets += 1;
+            let SourcePacket { ts_ns, data, original_length, interface } = file.packet();
+            let captured_on = &file.interfaces()[usize::try_from(interface).expect("few interfaces")];
+            let number = i64::try_from(decoded.packets).expect("few packets");
+            let link_type = u16::try_from(captured_on.link_type).expect("link types have 16 bits");
+            let packet = Packet { number, ts_ns, data, original_length, link_type, interface };
+            if batches.push(&packet, captured_on).is_err() {
+                decoded.push(&mut engine, &batches.finish(watermark_ns, PacketBatch::default()));
+                batches.push(&packet, captured_on).expect("an empty batch takes any packet");
+            }
+            watermark_ns = watermark_ns.max(ts_ns);
+        }
+        let mut last = batches.finish(watermark_ns, PacketBatch::default());
+        last.end_of_capture = true;
+        decoded.push(&mut engine, &last);
+        assert_eq!(engine.counters().failed_packets, 0, "{}: a decoder panicked", path.display());
+        decoded
+    }
+
+    fn push(&mut self, engine: &mut Engine, batch: &PacketBatch) {
+        engine.push(batch, self).expect("a batch of the builder's");
+    }
+
+    /// Packets that caused a record of one of the types.
+    pub fn frames(&self, types: &[&str]) -> BTreeSet<u64> {
+        types.iter().filter_map(|&name| self.records.get(name)).flat_map(|frames| frames.keys().copied()).collect()
+    }
+
+    /// The records of a type that a packet caused, in their order.
+    pub fn records_of(&self, name: &str, frame: u64) -> Vec<DynamicMessage> {
+        let Some(records) = self.records.get(name).and_then(|frames| frames.get(&frame)) else { return Vec::new() };
+        let info = RecordType::from_name(name).expect("a record type").info();
+        let descriptor = POOL.get_message_by_name(&format!("weir.v1.{}", info.message)).expect("a declared message");
+        let decode = |bytes: &Vec<u8>| DynamicMessage::decode(descriptor.clone(), bytes.as_slice()).expect("a record");
+        records.iter().map(decode).collect()
+    }
+}
+
+impl RecordSink for Decoded {
+    fn record(&mut self, record_type: RecordType, bytes: &[u8]) {
+        let meta = AnyRecord::decode(bytes).expect("a record").meta.expect("every record has Meta");
+        let frame = u64::try_from(meta.packet_number).expect("packets are numbered from 1");
+        self.records.entry(record_type.name()).or_default().entry(frame).or_default().push(bytes.to_vec());
+    }
+}

@@ -1,0 +1,153 @@
+//! What tshark saw, as `tests/differential/expect.py` wrote it down.
+
+use std::collections::BTreeMap;
+use std::fs::File;
+use std::io::{BufRead, BufReader};
+use std::path::Path;
+
+use flate2::read::GzDecoder;
+use serde_json::Value;
+
+/// What tshark saw in one capture file.
+#[derive(Default)]
+pub struct Expected {
+    /// Packets it read.
+    pub packets: u64,
+    /// What it said when it could not read them all.
+    pub note: String,
+    /// Packets by what they hold: protocols outermost first, and the frames that hold them so.
+    pub paths: Vec<(Vec<String>, Vec<u64>)>,
+    /// Messages of the datagram protocols.
+    pub messages: Vec<Message>,
+    /// Headers of the first packets: frame, protocol, fields.
+    pub headers: Vec<(u64, String, Fields)>,
+}
+
+/// Names and values in wire order.
+pub type Fields = Vec<(String, String)>;
+
+/// One message of a datagram protocol.
+pub struct Message {
+    pub frame: u64,
+    pub protocol: String,
+    /// `udp`, `tcp` or `sctp`.
+    pub carrier: String,
+    pub fields: Fields,
+    /// Questions, answers, authorities and additionals of the DNS family.
+    pub sections: BTreeMap<&'static str, Vec<Fields>>,
+}
+
+impl Message {
+    /// Values of the message's field of that name, in their order.
+    pub fn values(&self, name: &str) -> impl Iterator<Item = &str> {
+        self.fields.iter().filter(move |(field, _)| field == name).map(|(_, shown)| shown.as_str())
+    }
+}
+
+/// The sections of a DNS message, in their order.
+pub const SECTIONS: [&str; 4] = ["q", "an", "ns", "ar"];
+
+impl Expected {
+    /// Frames in which tshark found one of `protocols`, those quoted in ICMP errors left out.
+    pub fn frames(&self, protocols: &[&str]) -> Vec<u64> {
+        let holds = |path: &[String]| {
+            let quoted = path.iter().position(|name| name == "icmp" || name == "icmpv6");
+            let own = quoted.map_or(path, |icmp| &path[..=icmp]);
+            own.iter().any(|name| protocols.contains(&name.as_str()))
+        };
+        let mut frames: Vec<u64> =
+            self.paths.iter().filter(|(path, _)| holds(path)).flat_map(|(_, frames)| frames.iter().copied()).collect();
+        frames.sort_unstable();
+        frames
+    }
+
+    /// What tshark made of a frame: its protocols, outermost first.
+    pub fn path_of(&self, frame: u64) -> String {
+        let path = self.paths.iter().find(|(_, frames)| frames.binary_search(&frame).is_ok());
+        path.map_or_else(|| "no such frame".to_owned(), |(path, _)| path.join(":"))
+    }
+}
+
+/// Reads the three files of expectations in `folder`.
+pub fn load(folder: &Path) -> BTreeMap<String, Expected> {
+    let mut files = BTreeMap::new();
+    load_layers(&folder.join("layers.tsv.gz"), &mut files);
+    for_each_json(&folder.join("messages.jsonl.gz"), |file, line| {
+        files.get_mut(file).expect("every file is in layers.tsv.gz").messages.push(message(line));
+    });
+    for_each_json(&folder.join("headers.jsonl.gz"), |file, line| {
+        let headers = &mut files.get_mut(file).expect("every file is in layers.tsv.gz").headers;
+        for header in line["h"].as_array().expect("headers are a list") {
+            headers.push((number(&line["n"]), string(&header[0]), fields(&header[1])));
+        }
+    });
+    files
+}
+
+fn load_layers(path: &Path, files: &mut BTreeMap<String, Expected>) {
+    let mut current = "";
+    let text = lines(path).collect::<Vec<_>>();
+    for line in &text {
+        match line.split('\t').collect::<Vec<_>>()[..] {
+            ["F", file, packets, note] => {
+                let packets = packets.parse().expect("a number of packets");
+                files.insert(file.to_owned(), Expected { packets, note: note.to_owned(), ..Expected::default() });
+                current = file;
+            }
+            [path, frames] => {
+                let path = path.split(':').map(str::to_owned).collect();
+                files.get_mut(current).expect("a file first").paths.push((path, frame_list(frames)));
+            }
+            _ => panic!("{}: not understood: {line}", path.display()),
+        }
+    }
+}
+
+/// `1-3,7` → 1, 2, 3, 7.
+fn frame_list(ranges: &str) -> Vec<u64> {
+    let number = |text: &str| text.parse::<u64>().expect("a frame number");
+    let frames = |range: &str| {
+        let (first, last) = range.split_once('-').unwrap_or((range, range));
+        number(first)..=number(last)
+    };
+    ranges.split(',').flat_map(frames).collect()
+}
+
+fn message(line: &Value) -> Message {
+    let entries = |section| line[section].as_array().map(|list| list.iter().map(fields).collect());
+    Message {
+        frame: number(&line["n"]),
+        protocol: string(&line["p"]),
+        carrier: string(&line["t"]),
+        fields: fields(&line["f"]),
+        sections: SECTIONS.iter().filter_map(|&section| Some((section, entries(section)?))).collect(),
+    }
+}
+
+fn fields(value: &Value) -> Fields {
+    value.as_array().expect("fields are a list").iter().map(|pair| (string(&pair[0]), string(&pair[1]))).collect()
+}
+
+fn number(value: &Value) -> u64 {
+    value.as_u64().expect("a number")
+}
+
+fn string(value: &Value) -> String {
+    value.as_str().expect("a string").to_owned()
+}
+
+fn for_each_json(path: &Path, mut each: impl FnMut(&str, &Value)) {
+    let mut file = String::new();
+    for line in lines(path) {
+        let line: Value = serde_json::from_str(&line).expect("a JSON line");
+        match line["file"].as_str() {
+            Some(name) => name.clone_into(&mut file),
+            None => each(&file, &line),
+        }
+    }
+}
+
+fn lines(path: &Path) -> impl Iterator<Item = String> {
+    let file = File::open(path).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
+    BufReader::new(GzDecoder::new(file)).lines().map(|line| line.expect("gzipped text"))
+}
