@@ -2,14 +2,14 @@
 
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 
-use sha2::{Digest as _, Sha256};
+use sha2::Sha256;
 use weir_contract::{BatchError, Packet, PacketBatch, Selection, SensorKey, WeirdReason, partition_key, record};
 
 use crate::{
     cursor::Malformed,
     datagram::Expectations,
     defrag::{Fragments, Incomplete},
-    flow::{FlowTable, Identity, Seen, write_connection},
+    flow::{Ended, FlowTable, Identity, Seen, sensor_hash, write_connection},
     layers::{Arrival, State, Table, Walk},
     limits::Limits,
     output::{Output, RecordSink, Scope, encode_sensor},
@@ -58,17 +58,13 @@ pub(crate) struct Sensor {
 
 impl Sensor {
     pub(crate) fn new(name: &str, epoch: i64) -> Self {
-        let mut hash = Sha256::new();
-        hash.update(name);
-        hash.update([0]);
-        hash.update(epoch.to_be_bytes());
         Self {
             name: name.to_owned(),
             epoch,
             watermark_ns: i64::MIN,
             key: SensorKey::new(name),
             prefix: encode_sensor(name, epoch),
-            hash,
+            hash: sensor_hash(name, epoch),
             finished: false,
         }
     }
@@ -122,7 +118,7 @@ impl Engine {
                 },
             }
         }
-        self.advance(sensor, batch);
+        self.advance(sensor, batch, sink);
         self.state.out.drain_to(sink);
         Ok(())
     }
@@ -130,7 +126,7 @@ impl Engine {
     /// Ends all flows of a sensor's run, as its end-of-capture batch does.
     pub fn finish(&mut self, sensor: &str, epoch: i64, sink: &mut impl RecordSink) {
         let index = self.sensor(sensor, epoch);
-        self.finish_sensor(index);
+        self.finish_sensor(index, sink);
         self.state.out.drain_to(sink);
     }
 
@@ -176,7 +172,9 @@ impl Engine {
         };
         Walk::new(&mut self.state, arrival).run();
         if self.state.flows.has_ended() {
-            self.write_ended();
+            for ended in self.state.flows.take_ended() {
+                self.write_ended(&ended);
+            }
         }
     }
 
@@ -202,7 +200,7 @@ impl Engine {
     }
 
     /// Moves the sensor's time on, and ends what that ends.
-    fn advance(&mut self, sensor: u16, batch: &PacketBatch) {
+    fn advance(&mut self, sensor: u16, batch: &PacketBatch, sink: &mut impl RecordSink) {
         let Some(of) = self.sensors.get_mut(usize::from(sensor)) else { return };
         if let Some(counters) = &batch.counters {
             let last_number = batch.first_packet_number.max(counters.packets);
@@ -211,43 +209,54 @@ impl Engine {
         }
         of.watermark_ns = of.watermark_ns.max(batch.watermark_ns);
         let watermark_ns = of.watermark_ns;
-        self.state.flows.expire(sensor, watermark_ns);
-        self.write_ended();
+        let due = self.state.flows.take_due(sensor, watermark_ns);
+        self.end_flows(&due, record::EndReason::Idle, sink);
         let incomplete = self.state.fragments.expire(sensor, watermark_ns);
         self.write_incomplete(sensor, &incomplete);
         if batch.end_of_capture {
-            self.finish_sensor(sensor);
+            self.finish_sensor(sensor, sink);
         }
     }
 
-    fn finish_sensor(&mut self, sensor: u16) {
+    fn finish_sensor(&mut self, sensor: u16, sink: &mut impl RecordSink) {
         let incomplete = self.state.fragments.finish(sensor);
         self.write_incomplete(sensor, &incomplete);
-        self.state.flows.finish(sensor);
-        self.write_ended();
+        let all = self.state.flows.take_all(sensor);
+        self.end_flows(&all, record::EndReason::EndOfCapture, sink);
         if let Some(of) = self.sensors.get_mut(usize::from(sensor)) {
             of.finished = true;
         }
     }
 
-    fn write_ended(&mut self) {
-        for ended in self.state.flows.take_ended() {
-            if let Some(parser) = ended.flow.parser() {
-                self.state.parsers.remove(parser);
+    /// Ends flows one after another, so that a capture that ends with millions of them needs no room for
+    /// all their records.
+    fn end_flows(&mut self, flows: &[u32], reason: record::EndReason, sink: &mut impl RecordSink) {
+        for &flow in flows {
+            if let Some(ended) = self.state.flows.end(flow, reason) {
+                self.write_ended(&ended);
             }
-            self.counters.late_flows += u64::from(ended.flow.is_late());
-            self.counters.evicted_flows += u64::from(ended.reason == record::EndReason::Evicted);
-            let Some(of) = self.sensors.get(usize::from(ended.flow.sensor())) else { continue };
-            if !self.state.out.selects::<record::Connection>() {
-                continue;
+            if self.state.out.pending_bytes() > DRAIN_BYTES {
+                self.state.out.drain_to(sink);
             }
-            let identity = ended
-                .detail
-                .identity
-                .unwrap_or_else(|| Identity::new(&of.hash, ended.flow.key(), ended.flow.first_number()));
-            self.state.out.use_sensor(&of.prefix);
-            write_connection(&mut self.state.out, &ended, identity);
         }
+    }
+
+    fn write_ended(&mut self, ended: &Ended) {
+        if let Some(parser) = ended.flow.parser() {
+            self.state.parsers.remove(parser);
+        }
+        self.counters.late_flows += u64::from(ended.flow.is_late());
+        self.counters.evicted_flows += u64::from(ended.reason == record::EndReason::Evicted);
+        let Some(of) = self.sensors.get(usize::from(ended.flow.sensor())) else { return };
+        if !self.state.out.selects::<record::Connection>() {
+            return;
+        }
+        let identity = ended
+            .detail
+            .identity
+            .unwrap_or_else(|| Identity::new(&of.hash, ended.flow.key(), ended.flow.first_number()));
+        self.state.out.use_sensor(&of.prefix);
+        write_connection(&mut self.state.out, ended, identity);
     }
 
     fn write_incomplete(&mut self, sensor: u16, incomplete: &[Incomplete]) {

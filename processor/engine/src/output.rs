@@ -5,10 +5,7 @@ use std::{
     ops::{Deref, DerefMut},
 };
 
-use prost::{
-    Message as _,
-    encoding::{encode_varint, encoded_len_varint},
-};
+use prost::{Message as _, encoding::encode_varint};
 use serde::{Deserialize, Serialize};
 use weir_contract::{Drafts, Meta, Nested, Record, RecordType, Selection, Spares, record};
 
@@ -250,7 +247,6 @@ struct Writer {
     /// Types that the packet has caused records of without a connection, and how many.
     ordinals: Vec<(RecordType, u32)>,
     notes: Vec<Malformed>,
-    text: String,
 }
 
 impl Writer {
@@ -263,7 +259,7 @@ impl Writer {
     fn write<R: Record>(&mut self, record: &R, ts_ns: i64, packet_number: i64, from_responder: bool) {
         if !self.prefix_is_current {
             self.prefix.truncate(self.sensor_prefix_length);
-            encode_scope(&self.scope, &mut self.text, &mut self.prefix);
+            encode_scope(&self.scope, &mut self.prefix);
             self.prefix_is_current = true;
         }
         let record_index = self.ordinal(R::TYPE, packet_number);
@@ -305,33 +301,20 @@ pub(crate) fn encode_sensor(sensor: &str, epoch: i64) -> Vec<u8> {
 }
 
 /// The fields from `uid` to `tunnel_depth`, in the order of their numbers.
-fn encode_scope(scope: &Scope, text: &mut String, out: &mut Vec<u8>) {
+fn encode_scope(scope: &Scope, out: &mut Vec<u8>) {
     if let Some(identity) = &scope.identity {
-        text.clear();
-        identity.push_uid(text);
-        push_text(out, 3, text);
-        text.clear();
-        identity.push_community_id(text);
-        push_text(out, 4, text);
+        push_short(out, 3, |out| identity.push_uid(out));
+        push_short(out, 4, |out| identity.push_community_id(out));
     }
     if let Some((src, dst)) = scope.addresses {
-        text.clear();
-        push_address(text, src);
-        push_text(out, 5, text);
+        push_short(out, 5, |out| push_address_bytes(out, src));
         push_number(out, 6, scope.ports.0.into());
-        text.clear();
-        push_address(text, dst);
-        push_text(out, 7, text);
+        push_short(out, 7, |out| push_address_bytes(out, dst));
         push_number(out, 8, scope.ports.1.into());
     }
     let vlans = scope.vlans.as_slice();
     if !vlans.is_empty() {
-        out.push(9 << 3 | 2);
-        let length: usize = vlans.iter().map(|&id| encoded_len_varint(id.into())).sum();
-        push_varint(out, length as u64);
-        for &id in vlans {
-            push_varint(out, id.into());
-        }
+        push_short(out, 9, |out| vlans.iter().for_each(|&id| push_varint(out, id.into())));
     }
     push_number(out, 10, scope.tunnel_depth.into());
 }
@@ -370,39 +353,51 @@ fn push_number(out: &mut Vec<u8>, field: u8, value: u64) {
     }
 }
 
-fn push_text(out: &mut Vec<u8>, field: u8, text: &str) {
-    out.push(field << 3 | 2);
-    push_varint(out, text.len() as u64);
-    out.extend_from_slice(text.as_bytes());
+/// A field of bytes that are fewer than 128, so that their length takes one byte.
+fn push_short(out: &mut Vec<u8>, field: u8, push: impl FnOnce(&mut Vec<u8>)) {
+    out.extend_from_slice(&[field << 3 | 2, 0]);
+    let begin = out.len();
+    push(out);
+    let length = out.len() - begin;
+    if let Some(slot) = out.get_mut(begin - 1) {
+        *slot = (length & 0x7f) as u8;
+    }
 }
 
 /// Appends an address as text: dotted IPv4, RFC 5952 IPv6.
 pub(crate) fn push_address(out: &mut String, address: IpAddr) {
-    use std::fmt::Write as _;
+    let mut text = Vec::new();
+    push_address_bytes(&mut text, address);
+    out.extend(text.into_iter().map(char::from));
+}
+
+fn push_address_bytes(out: &mut Vec<u8>, address: IpAddr) {
+    use std::io::Write as _;
     match address {
         // The standard library's way through the formatting machinery takes four times as long.
         IpAddr::V4(address) => {
             for (at, octet) in address.octets().into_iter().enumerate() {
                 if at > 0 {
-                    out.push('.');
+                    out.push(b'.');
                 }
                 push_octet(out, octet);
             }
         }
         IpAddr::V6(address) => {
+            // Writing to a Vec cannot fail.
             let _ = write!(out, "{address}");
         }
     }
 }
 
-fn push_octet(out: &mut String, octet: u8) {
+fn push_octet(out: &mut Vec<u8>, octet: u8) {
     if octet >= 100 {
-        out.push(char::from(b'0' + octet / 100));
+        out.push(b'0' + octet / 100);
     }
     if octet >= 10 {
-        out.push(char::from(b'0' + octet / 10 % 10));
+        out.push(b'0' + octet / 10 % 10);
     }
-    out.push(char::from(b'0' + octet % 10));
+    out.push(b'0' + octet % 10);
 }
 
 /// Appends a link-layer address as lower-case hex with colons.

@@ -15,12 +15,26 @@ pub(crate) struct Identity {
 /// 62¹⁷ > 2⁹⁶: so many digits hold 96 bits.
 const UID_DIGITS: usize = 17;
 
+/// SHA-256 that has taken in a sensor's name, 0, its epoch, and zeros up to a whole number of blocks.
+pub(crate) fn sensor_hash(sensor: &str, epoch: i64) -> Sha256 {
+    const BLOCK_BYTES: usize = 64;
+    let mut bytes = sensor.as_bytes().to_vec();
+    bytes.push(0);
+    bytes.extend(epoch.to_be_bytes());
+    bytes.resize(bytes.len().next_multiple_of(BLOCK_BYTES), 0);
+    Sha256::new_with_prefix(bytes)
+}
+
 impl Identity {
-    /// `sensor_hash` has taken in sensor and epoch already.
+    /// Hashes what identifies the connection behind the sensor's own block, see [`sensor_hash`]. The
+    /// partition key is left out: one packet has one.
     pub(crate) fn new(sensor_hash: &Sha256, key: &FlowKey, first_packet_number: i64) -> Self {
+        // 52 bytes and the padding make one block, so that a uid costs one compression.
+        let mut own = [0; 52];
+        own[..44].copy_from_slice(&key.to_bytes()[8..]);
+        own[44..].copy_from_slice(&first_packet_number.to_be_bytes());
         let mut hash = sensor_hash.clone();
-        hash.update(key.to_bytes());
-        hash.update(first_packet_number.to_be_bytes());
+        hash.update(own);
         let digest: [u8; 32] = hash.finalize().into();
         let mut uid = [0; 12];
         uid.copy_from_slice(&digest[..12]);
@@ -28,7 +42,7 @@ impl Identity {
     }
 
     /// Appends the uid: 96 bits as 17 base62 digits, most significant first.
-    pub(crate) fn push_uid(&self, out: &mut String) {
+    pub(crate) fn push_uid(&self, out: &mut Vec<u8>) {
         const DIGITS: &[u8; 62] = b"0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz";
         // Two halves, so that the divisions are of 64 bits: 62⁹ < 2⁶⁴.
         const HALF: u128 = 62u128.pow(9);
@@ -46,20 +60,20 @@ impl Identity {
             *digit = DIGITS[(high % 62) as usize];
             high /= 62;
         }
-        out.extend(text.map(char::from));
+        out.extend_from_slice(&text);
     }
 
     /// Appends the Community ID v1: `1:` and 20 bytes in base64.
-    pub(crate) fn push_community_id(&self, out: &mut String) {
+    pub(crate) fn push_community_id(&self, out: &mut Vec<u8>) {
         const DIGITS: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
-        out.push_str("1:");
+        out.extend_from_slice(b"1:");
         for chunk in self.community_id.chunks(3) {
             let mut group = [0; 4];
             group[1..=chunk.len()].copy_from_slice(chunk);
             let group = u32::from_be_bytes(group);
             for at in 0..4 {
                 let digit = DIGITS[(group >> (18 - 6 * at) & 63) as usize];
-                out.push(if at <= chunk.len() { char::from(digit) } else { '=' });
+                out.push(if at <= chunk.len() { digit } else { b'=' });
             }
         }
     }

@@ -18,7 +18,7 @@ mod tcp;
 mod wheel;
 
 pub(crate) use connection::write_connection;
-pub(crate) use identity::Identity;
+pub(crate) use identity::{Identity, sensor_hash};
 pub(crate) use key::{Encapsulation, EncapsulationKind, FlowKey, Ports, protocol};
 pub(crate) use packet::{Compact, FlowPacket, NO_WINDOW_SCALE, flag};
-pub(crate) use table::{FlowTable, Found, Seen};
+pub(crate) use table::{Ended, FlowTable, Found, Seen};

@@ -1,6 +1,6 @@
 //! Finding a packet's flow, and ending flows.
 
-use hashbrown::{HashTable, hash_table::Entry};
+use hashbrown::HashTable;
 use sha2::Sha256;
 use weir_contract::{EndReason, WeirdReason};
 use xxhash_rust::xxh3::xxh3_64_with_seed;
@@ -128,7 +128,8 @@ pub(crate) struct Seen {
 pub(crate) struct FlowTable {
     pub(super) seed: u64,
     pub(super) flows_max: usize,
-    pub(super) index: HashTable<u32>,
+    /// Flows by their key: its hash, cut to 32 bits, and the flow's index.
+    pub(super) index: HashTable<(u32, u32)>,
     pub(super) flows: Slab<Flow>,
     pub(super) details: Slab<Detail>,
     pub(super) wheels: Vec<Wheel>,
@@ -157,7 +158,7 @@ impl FlowTable {
         self.flows.get(flow)
     }
 
-    /// Flows that ended since the last call, in the order they did.
+    /// Flows that packets ended since the last call, in the order they did.
     pub(crate) fn take_ended(&mut self) -> Vec<Ended> {
         std::mem::take(&mut self.ended)
     }
@@ -168,25 +169,29 @@ impl FlowTable {
 
     /// Counts a packet in its flow, which it may begin, and may end first.
     pub(crate) fn count(&mut self, key: &FlowKey, src_is_high: bool, packet: &FlowPacket, seen: Seen) -> Found {
-        let hash = xxh3_64_with_seed(&key.to_bytes(), self.seed);
-        let known = self.index.find(hash, |&flow| self.flows.get(flow).is_some_and(|flow| flow.key == *key)).copied();
-        if let Some(index) = known {
+        let hash = self.hash(key);
+        let is_same = |flow: u32| self.flows.get(flow).is_some_and(|flow| flow.key == *key);
+        let known = self.index.find(spread(hash), |&(other, flow)| other == hash && is_same(flow)).copied();
+        if let Some((_, index)) = known {
             match self.end_before(index, src_is_high, packet) {
                 None => return self.count_in(index, src_is_high, packet),
-                Some(reason) => self.end(index, reason),
+                Some(reason) => {
+                    let ended = self.end(index, reason);
+                    self.ended.extend(ended);
+                }
             }
         }
         if self.flows.len() >= self.flows_max {
             self.evict();
         }
         let index = self.begin(key, src_is_high, packet, seen);
-        let flows = &self.flows;
-        let hasher = |&flow: &u32| flows.get(flow).map_or(0, |flow| xxh3_64_with_seed(&flow.key.to_bytes(), self.seed));
-        if let Entry::Vacant(slot) = self.index.entry(hash, |_| false, hasher) {
-            slot.insert(index);
-        }
+        self.index.insert_unique(spread(hash), (hash, index), |&(hash, _)| spread(hash));
         let from_responder = begins_reversed(packet);
         Found { flow: index, from_responder, is_new: true }
+    }
+
+    fn hash(&self, key: &FlowKey) -> u32 {
+        (xxh3_64_with_seed(&key.to_bytes(), self.seed) & 0xffff_ffff) as u32
     }
 
     /// Why the flow ends before the packet; `None` if the packet belongs to it.
@@ -286,8 +291,9 @@ impl FlowTable {
         self.flows.get(index).is_some_and(|flow| flow.reminder == low_bits(second) && flow.sensor == sensor)
     }
 
-    /// Ends the sensor's flows whose idle timeout, and the grace behind it, the watermark has passed.
-    pub(crate) fn expire(&mut self, sensor: u16, watermark_ns: i64) {
+    /// The sensor's flows whose idle timeout, and the grace behind it, the watermark has passed. The
+    /// caller ends them.
+    pub(crate) fn take_due(&mut self, sensor: u16, watermark_ns: i64) -> Vec<u32> {
         let mut due = Vec::new();
         let mut later = Vec::new();
         while let Some(wheel) = self.wheels.get_mut(usize::from(sensor)) {
@@ -306,11 +312,11 @@ impl FlowTable {
         for (due_ns, index) in later {
             self.remind(index, due_ns);
         }
-        self.end_all(due, EndReason::Idle);
+        in_order(due)
     }
 
-    /// Ends all flows of a sensor: its capture is over.
-    pub(crate) fn finish(&mut self, sensor: u16) {
+    /// All flows of a sensor, whose capture is over. The caller ends them.
+    pub(crate) fn take_all(&mut self, sensor: u16) -> Vec<u32> {
         let due: Vec<_> = self
             .flows
             .iter()
@@ -320,16 +326,11 @@ impl FlowTable {
         if let Some(wheel) = self.wheels.get_mut(usize::from(sensor)) {
             *wheel = Wheel::default();
         }
-        self.end_all(due, EndReason::EndOfCapture);
-    }
-
-    /// Ends flows in an order that only they decide: by the end of their timeout, then by age.
-    fn end_all(&mut self, mut due: Vec<(i64, i64, u32)>, reason: EndReason) {
-        due.sort_unstable();
-        due.dedup();
-        for (_, _, index) in due {
-            self.end(index, reason);
+        if due.len() == self.flows.len() {
+            // Cheaper than a million removals, each of which misses the cache.
+            self.index.clear();
         }
+        in_order(due)
     }
 
     /// Ends the flow that would be idle next, of all sensors.
@@ -340,7 +341,8 @@ impl FlowTable {
             }
             let due_ns = self.flows.get(index).map_or(0, |flow| self.due_ns(flow));
             if Wheel::second(due_ns) <= second {
-                self.end(index, EndReason::Evicted);
+                let ended = self.end(index, EndReason::Evicted);
+                self.ended.extend(ended);
                 return;
             }
             self.remind(index, due_ns);
@@ -354,10 +356,13 @@ impl FlowTable {
         Some((second, index, sensor))
     }
 
-    fn end(&mut self, index: u32, reason: EndReason) {
-        let Some(flow) = self.flows.remove(index) else { return };
-        let hash = xxh3_64_with_seed(&flow.key.to_bytes(), self.seed);
-        if let Ok(entry) = self.index.find_entry(hash, |&other| other == index) {
+    /// Ends a flow and hands it over.
+    pub(crate) fn end(&mut self, index: u32, reason: EndReason) -> Option<Ended> {
+        let flow = self.flows.remove(index)?;
+        // Empty where all flows end at once: see `take_all`.
+        if !self.index.is_empty()
+            && let Ok(entry) = self.index.find_entry(spread(self.hash(&flow.key)), |&(_, other)| other == index)
+        {
             entry.remove();
         }
         let mut detail = match self.details.remove(flow.detail) {
@@ -370,7 +375,7 @@ impl FlowTable {
             EndReason::Evicted => reason,
             _ => detail.end_reason().unwrap_or(reason),
         };
-        self.ended.push(Ended { flow, detail, reason });
+        Some(Ended { flow, detail, reason })
     }
 
     /// The flow's detail, which it is given if it has none yet.
@@ -435,4 +440,16 @@ impl FlowTable {
 /// Reminders are compared by these: seconds that are 136 years apart need no telling apart.
 fn low_bits(second: i64) -> u32 {
     (second & 0xffff_ffff) as u32
+}
+
+/// Flows in an order that only they decide: by the end of their timeout, then by age.
+fn in_order(mut due: Vec<(i64, i64, u32)>) -> Vec<u32> {
+    due.sort_unstable();
+    due.dedup();
+    due.into_iter().map(|(_, _, index)| index).collect()
+}
+
+/// The table takes a bucket from the lower bits of a hash and a tag from the upper ones.
+fn spread(hash: u32) -> u64 {
+    u64::from(hash) << 32 | u64::from(hash)
 }
