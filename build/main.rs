@@ -2,6 +2,7 @@
 //! struct, its registry row, reusable drafts, and its Arrow columns.
 
 mod drafts;
+mod encode;
 mod grammar;
 mod model;
 mod registry;
@@ -25,6 +26,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     let model = model::Model::read(&descriptors)?;
     grammar::check(&model)?;
     fs::write(out.join("registry.rs"), registry::generate(&model))?;
+    fs::write(out.join("encode.rs"), encode::generate(&model))?;
     fs::write(out.join("drafts.rs"), drafts::generate(&model))?;
     Ok(())
 }

@@ -4,6 +4,7 @@
 //! registry, its topic, its Arrow columns (feature `columns`), its line in the documentation.
 
 mod batch;
+mod encode;
 mod partition_key;
 mod registry;
 mod reuse;
@@ -15,6 +16,7 @@ mod proto {
 }
 
 pub use batch::{BatchBuilder, BatchError, Full, MAX_BATCH_BYTES, Packet, Packets, Partition};
+pub use encode::{Encode, wire};
 pub use partition_key::{PARTITION_KEY_VERSION, SensorKey, home_partition, partition, partition_key};
 pub use proto::{CaptureCounters, EndReason, Interface, Meta, PacketBatch, WeirdReason};
 pub use registry::{FieldInfo, FieldKind, RecordInfo, RecordType, Selection, UnknownRecord, Volume};

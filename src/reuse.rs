@@ -1,10 +1,10 @@
 //! Records that keep their buffers from one use to the next.
 
-use crate::RecordType;
 use crate::proto::*;
+use crate::{Encode, RecordType};
 
 /// A message that is written as a record.
-pub trait Record: Recycle + prost::Message + Default {
+pub trait Record: Recycle + Encode + prost::Message + Default {
     /// Its row in the registry.
     const TYPE: RecordType;
 

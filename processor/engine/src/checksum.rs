@@ -1,19 +1,27 @@
 //! The Internet checksum (RFC 1071).
 
 /// Sums 16-bit words; an odd last byte is the high half of a word.
+///
+/// The sum is the same in either byte order but for a swap of the result (RFC 1071 §2), so that words
+/// of 32 bits are added as they lie in memory.
 pub(crate) fn sum(bytes: &[u8]) -> u64 {
-    let (words, last) = bytes.as_chunks::<2>();
-    let sum: u64 = words.iter().map(|&word| u64::from(u16::from_be_bytes(word))).sum();
-    sum + last.first().map_or(0, |&byte| u64::from(byte) << 8)
+    let (words, rest) = bytes.as_chunks::<4>();
+    let mut last = [0; 4];
+    last[..rest.len()].copy_from_slice(rest);
+    let sum: u64 = words.iter().chain([&last]).map(|&word| u64::from(u32::from_ne_bytes(word))).sum();
+    fold(sum).to_be().into()
+}
+
+fn fold(mut sum: u64) -> u16 {
+    while sum > 0xffff {
+        sum = (sum >> 16) + (sum & 0xffff);
+    }
+    (sum & 0xffff) as u16
 }
 
 /// Whether sums over bytes that hold their checksum fold to what a right one gives.
 pub(crate) fn is_right(sum: u64) -> bool {
-    let mut sum = sum;
-    while sum > 0xffff {
-        sum = (sum >> 16) + (sum & 0xffff);
-    }
-    sum == 0xffff
+    fold(sum) == 0xffff
 }
 
 /// Sum over the pseudo-header of a transport protocol (RFC 768, RFC 8200 §8.1).

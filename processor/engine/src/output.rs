@@ -7,7 +7,7 @@ use std::{
 
 use prost::{Message as _, encoding::encode_varint};
 use serde::{Deserialize, Serialize};
-use weir_contract::{Drafts, Meta, Nested, Record, RecordType, Selection, Spares, record};
+use weir_contract::{Drafts, Meta, Nested, Record, RecordType, Selection, Spares, record, wire};
 
 use crate::{cursor::Malformed, flow::Identity};
 
@@ -267,10 +267,10 @@ impl Writer {
         let own = encode_own(&mut own, ts_ns, packet_number, record_index, from_responder);
         let bytes = &mut self.bytes;
         bytes.push(META_KEY);
-        push_varint(bytes, (self.prefix.len() + own.len()) as u64);
+        wire::varint(bytes, (self.prefix.len() + own.len()) as u64);
         bytes.extend_from_slice(&self.prefix);
         bytes.extend_from_slice(own);
-        record.encode_raw(bytes);
+        record.encode_to(bytes);
         self.ends.push((R::TYPE, bytes.len()));
     }
 
@@ -303,18 +303,18 @@ pub(crate) fn encode_sensor(sensor: &str, epoch: i64) -> Vec<u8> {
 /// The fields from `uid` to `tunnel_depth`, in the order of their numbers.
 fn encode_scope(scope: &Scope, out: &mut Vec<u8>) {
     if let Some(identity) = &scope.identity {
-        push_short(out, 3, |out| identity.push_uid(out));
-        push_short(out, 4, |out| identity.push_community_id(out));
+        wire::message(out, &[3 << 3 | 2], |out| identity.push_uid(out));
+        wire::message(out, &[4 << 3 | 2], |out| identity.push_community_id(out));
     }
     if let Some((src, dst)) = scope.addresses {
-        push_short(out, 5, |out| push_address_bytes(out, src));
+        wire::message(out, &[5 << 3 | 2], |out| push_address_bytes(out, src));
         push_number(out, 6, scope.ports.0.into());
-        push_short(out, 7, |out| push_address_bytes(out, dst));
+        wire::message(out, &[7 << 3 | 2], |out| push_address_bytes(out, dst));
         push_number(out, 8, scope.ports.1.into());
     }
     let vlans = scope.vlans.as_slice();
     if !vlans.is_empty() {
-        push_short(out, 9, |out| vlans.iter().for_each(|&id| push_varint(out, id.into())));
+        wire::message(out, &[9 << 3 | 2], |out| vlans.iter().for_each(|&id| wire::varint(out, id.into())));
     }
     push_number(out, 10, scope.tunnel_depth.into());
 }
@@ -338,29 +338,10 @@ fn encode_own(buffer: &mut [u8; 32], ts_ns: i64, packet_number: i64, record_inde
     &buffer[..used]
 }
 
-fn push_varint(out: &mut Vec<u8>, mut value: u64) {
-    while value >= 0x80 {
-        out.push((value & 0x7f) as u8 | 0x80);
-        value >>= 7;
-    }
-    out.push(value as u8);
-}
-
 fn push_number(out: &mut Vec<u8>, field: u8, value: u64) {
     if value != 0 {
         out.push(field << 3);
-        push_varint(out, value);
-    }
-}
-
-/// A field of bytes that are fewer than 128, so that their length takes one byte.
-fn push_short(out: &mut Vec<u8>, field: u8, push: impl FnOnce(&mut Vec<u8>)) {
-    out.extend_from_slice(&[field << 3 | 2, 0]);
-    let begin = out.len();
-    push(out);
-    let length = out.len() - begin;
-    if let Some(slot) = out.get_mut(begin - 1) {
-        *slot = (length & 0x7f) as u8;
+        wire::varint(out, value);
     }
 }
 
