@@ -21,9 +21,9 @@ const DRAIN_BYTES: usize = 256 << 10;
 
 /// Decodes the packets of one partition into records.
 pub struct Engine {
-    state: State,
-    sensors: Vec<Sensor>,
-    counters: Counters,
+    pub(crate) state: State,
+    pub(crate) sensors: Vec<Sensor>,
+    pub(crate) counters: Counters,
 }
 
 /// What an engine has counted since it was made.
@@ -290,12 +290,4 @@ fn write_stats(out: &mut Output, counters: &record::CaptureCounters) {
     stats.dropped_interface_packets = counters.dropped_interface_packets;
     stats.late_packets = counters.late_packets;
     stats.damaged_packets = counters.damaged_packets;
-}
-
-/// Why a snapshot can't be restored.
-#[derive(Debug, thiserror::Error)]
-pub enum SnapshotError {
-    /// It is no snapshot, or of a release that this one can't read.
-    #[error("the snapshot can't be read: {0}; start from the beginning of the log instead")]
-    Unreadable(String),
 }

@@ -32,11 +32,13 @@ mod limits;
 mod names;
 mod output;
 mod slab;
+mod snapshot;
 #[cfg(test)]
 #[allow(dead_code, clippy::unwrap_used)]
 mod testing;
 
 pub use cursor::{Cursor, Malformed};
-pub use engine::{Counters, Engine, SnapshotError};
+pub use engine::{Counters, Engine};
 pub use limits::Limits;
 pub use output::RecordSink;
+pub use snapshot::SnapshotError;

@@ -40,7 +40,7 @@ const SECOND: i64 = 1_000_000_000;
 pub(crate) const GRACE_NS: i64 = 10 * SECOND;
 
 /// How long a flow may go without a packet before the next one begins a new connection.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[repr(u8)]
 pub(crate) enum IdleClass {
     /// TCP before its handshake is over: long enough for six SYNs (RFC 6298 §5).

@@ -6,7 +6,6 @@ use std::{
 };
 
 use prost::{Message as _, encoding::encode_varint};
-use serde::{Deserialize, Serialize};
 use weir_contract::{Drafts, Meta, Nested, Record, RecordType, Selection, Spares, record, wire};
 
 use crate::{cursor::Malformed, flow::Identity};
@@ -28,7 +27,7 @@ pub(crate) struct Scope {
 }
 
 /// VLAN identifiers, outermost first. Those past the fourth are left out.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(crate) struct Vlans {
     ids: [u16; 4],
     len: u8,

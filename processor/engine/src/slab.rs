@@ -63,6 +63,38 @@ impl<T> Slab<T> {
         (0..).zip(self.chunks.iter().flatten()).filter_map(|(index, slot)| Some((index, slot.as_ref()?)))
     }
 
+    /// Free indexes in the order they will be used in, the last one first.
+    pub(crate) fn free(&self) -> &[u32] {
+        &self.free
+    }
+
+    /// Puts a value at an index that is free; room is made for it.
+    pub(crate) fn place(&mut self, index: u32, value: T) {
+        while self.slot(index).is_none() {
+            if self.chunks.last().is_none_or(|chunk| chunk.len() == CHUNK) {
+                self.chunks.push(Vec::with_capacity(CHUNK));
+            }
+            if let Some(chunk) = self.chunks.last_mut() {
+                chunk.push(None);
+            }
+        }
+        if let Some(slot) = self.slot(index)
+            && slot.replace(value).is_none()
+        {
+            self.len += 1;
+        }
+    }
+
+    /// Sets the free indexes; those that hold a value, or are past the end, are left out.
+    pub(crate) fn set_free(&mut self, free: &[u32]) {
+        self.free.clear();
+        for &index in free {
+            if self.slot(index).is_some_and(|slot| slot.is_none()) {
+                self.free.push(index);
+            }
+        }
+    }
+
     fn slot(&mut self, index: u32) -> Option<&mut Option<T>> {
         let index = index as usize;
         self.chunks.get_mut(index / CHUNK)?.get_mut(index % CHUNK)

@@ -1,6 +1,5 @@
 //! A flow of more than one packet: both sides, their history, and what was weird.
 
-use serde::{Deserialize, Serialize};
 use weir_contract::{EndReason, WeirdReason};
 
 use super::{
@@ -16,7 +15,7 @@ use crate::{
 };
 
 /// What is known of a flow.
-#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default)]
 pub(crate) struct Detail {
     pub(crate) first_ts_ns: i64,
     pub(crate) last_ts_ns: i64,
@@ -24,8 +23,8 @@ pub(crate) struct Detail {
     pub(crate) orig: Side,
     pub(crate) resp: Side,
     pub(crate) history: History,
-    syn_ts_ns: Option<i64>,
-    syn_ack_ts_ns: Option<i64>,
+    pub(super) syn_ts_ns: Option<i64>,
+    pub(super) syn_ack_ts_ns: Option<i64>,
     pub(crate) syn_rtt_ns: Option<i64>,
     pub(crate) ack_rtt_ns: Option<i64>,
     pub(crate) truncated_packets: u64,
@@ -39,17 +38,16 @@ pub(crate) struct Detail {
     pub(crate) tunnel_depth: u8,
     pub(crate) weird_count: u64,
     /// Computed when it is first needed.
-    #[serde(skip)]
     pub(crate) identity: Option<Identity>,
-    weirds: Vec<WeirdBudget>,
+    pub(super) weirds: Vec<WeirdBudget>,
 }
 
 /// How many weirds of a layer and reason were written.
-#[derive(Debug, Clone, Serialize, Deserialize)]
-struct WeirdBudget {
-    layer: String,
-    reason: i32,
-    written: u8,
+#[derive(Debug, Clone)]
+pub(super) struct WeirdBudget {
+    pub(super) layer: String,
+    pub(super) reason: i32,
+    pub(super) written: u8,
 }
 
 /// Pairs of layer and reason that a flow tells apart; further ones are only counted.

@@ -2,8 +2,6 @@
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
-use serde::{Deserialize, Serialize};
-
 /// IP protocol numbers that the flow table treats in their own way (IANA protocol numbers).
 pub(crate) mod protocol {
     pub(crate) const ICMP: u8 = 1;
@@ -60,7 +58,7 @@ pub(crate) struct Ports {
 }
 
 /// Identity of a flow: partition key, protocol, unordered endpoints, encapsulation.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct FlowKey {
     /// The partition key in two halves, so that a key takes 52 bytes and not 56.
     partition_key: [u32; 2],
@@ -101,7 +99,7 @@ impl FlowKey {
         if ports.one_way {
             bits |= ONE_WAY;
         }
-        let partition_key = [(partition_key >> 32) as u32, partition_key as u32];
+        let partition_key = [(partition_key >> 32) as u32, (partition_key & 0xffff_ffff) as u32];
         let encapsulation_id = encapsulation.id;
         let icmp_identifier = ports.icmp_identifier;
         let key =
@@ -123,6 +121,27 @@ impl FlowKey {
         out[50] = self.protocol;
         out[51] = self.bits;
         out
+    }
+
+    /// The key whose [`Self::to_bytes`] these are.
+    pub(crate) fn from_bytes(bytes: &[u8; 52]) -> Self {
+        let [a, b, c, d] = [0, 4, 40, 44].map(|at| u32::from_be_bytes([0, 1, 2, 3].map(|next| bytes[at + next])));
+        let halves = |word: u32| ((word >> 16) as u16, (word & 0xffff) as u16);
+        let (low_port, high_port) = halves(d);
+        let mut key = Self {
+            partition_key: [a, b],
+            low: [0; 16],
+            high: [0; 16],
+            encapsulation_id: c,
+            low_port,
+            high_port,
+            icmp_identifier: u16::from_be_bytes([bytes[48], bytes[49]]),
+            protocol: bytes[50],
+            bits: bytes[51],
+        };
+        key.low.copy_from_slice(&bytes[8..24]);
+        key.high.copy_from_slice(&bytes[24..40]);
+        key
     }
 
     pub(crate) fn protocol(&self) -> u8 {

@@ -1,7 +1,5 @@
 //! What the flow table keeps of a packet.
 
-use serde::{Deserialize, Serialize};
-
 use crate::output::Vlans;
 
 /// Bits of [`FlowPacket::flags`]; the lower nine are TCP's own (RFC 9293 §3.1, RFC 9768).
@@ -42,7 +40,7 @@ pub(crate) struct FlowPacket {
 }
 
 /// The part of a packet that a flow of one packet keeps as it is.
-#[derive(Debug, Clone, Copy, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, Default)]
 pub(crate) struct Compact {
     pub(crate) link_bytes: u32,
     pub(crate) ip_bytes: u32,

@@ -1,7 +1,5 @@
 //! Which bytes of one direction of a TCP connection were seen: retransmissions, disorder and gaps.
 
-use serde::{Deserialize, Serialize};
-
 /// Runs of bytes ahead of the first hole that are remembered; with more, the first hole is given up.
 const RUNS_MAX: usize = 4;
 
@@ -9,7 +7,7 @@ const RUNS_MAX: usize = 4;
 const DISTANCE_MAX: i32 = 1 << 30;
 
 /// Sequence numbers of one direction, compared modulo 2³² (RFC 9293 §3.4).
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(crate) struct Sequence {
     started: bool,
     /// First number that was not seen.
@@ -87,7 +85,22 @@ impl Sequence {
         self.acknowledged(self.next.wrapping_add(end))
     }
 
-    fn runs(&self) -> &[(u32, u32)] {
+    /// First number that was not seen; `None` before the first segment.
+    pub(crate) fn next(&self) -> Option<u32> {
+        self.started.then_some(self.next)
+    }
+
+    /// What [`Self::next`] and [`Self::runs`] told of, the runs' ends one after another.
+    pub(crate) fn restore(next: Option<u32>, ends: &[u32]) -> Self {
+        let mut sequence = Self { started: next.is_some(), next: next.unwrap_or_default(), ..Self::default() };
+        let (pairs, _) = ends.as_chunks::<2>();
+        let runs: Vec<_> = pairs.iter().map(|&[begin, end]| (begin, end)).collect();
+        sequence.set_runs(&runs);
+        sequence
+    }
+
+    /// Runs seen beyond the first hole.
+    pub(crate) fn runs(&self) -> &[(u32, u32)] {
         self.runs.get(..usize::from(self.run_count)).unwrap_or_default()
     }
 

@@ -1,7 +1,5 @@
 //! Counters of one direction of a flow.
 
-use serde::{Deserialize, Serialize};
-
 use super::{
     packet::{FlowPacket, NO_WINDOW_SCALE, flag},
     sequence::{Gap, Seen, Sequence},
@@ -9,7 +7,7 @@ use super::{
 };
 
 /// What one side of a flow has sent.
-#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default)]
 pub(crate) struct Side {
     pub(crate) packets: u64,
     pub(crate) link_bytes: u64,

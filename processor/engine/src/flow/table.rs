@@ -91,6 +91,11 @@ impl Flow {
         self.bits >> TUNNEL_DEPTH_SHIFT
     }
 
+    /// The idle timeout of a flow that is one packet long.
+    pub(super) fn first_class(&self) -> IdleClass {
+        Detail::new(&self.first_packet(), self.key.protocol()).idle_class()
+    }
+
     /// The first packet, as far as a flow that is one packet long needs it.
     pub(super) fn first_packet(&self) -> FlowPacket {
         FlowPacket::expand(self.first, self.first_ts_ns, self.first_number, self.tunnel_depth())
@@ -147,6 +152,10 @@ impl FlowTable {
             wheels: Vec::new(),
             ended: Vec::new(),
         }
+    }
+
+    pub(crate) fn seed(&self) -> u64 {
+        self.seed
     }
 
     pub(crate) fn len(&self) -> usize {
@@ -248,6 +257,15 @@ impl FlowTable {
         let index = self.flows.insert(flow);
         self.remind(index, due_ns);
         index
+    }
+
+    /// Puts a flow at an index.
+    pub(super) fn place(&mut self, index: u32, flow: Flow) {
+        let hash = self.hash(&flow.key);
+        let due_ns = self.due_ns(&flow);
+        self.flows.place(index, flow);
+        self.index.insert_unique(spread(hash), (hash, index), |&(hash, _)| spread(hash));
+        self.remind(index, due_ns);
     }
 
     fn count_in(&mut self, index: u32, src_is_high: bool, packet: &FlowPacket) -> Found {

@@ -2,12 +2,10 @@
 //!
 //! The letters and what they mean are Zeek's (`conn.log`, BSD-3-Clause): see `NOTICE`.
 
-use serde::{Deserialize, Serialize};
-
 use super::packet::{FlowPacket, flag};
 
 /// What one side has done.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(crate) enum Endpoint {
     /// Nothing yet.
     #[default]
@@ -21,8 +19,17 @@ pub(crate) enum Endpoint {
     Reset,
 }
 
+impl Endpoint {
+    /// The state of that place in the list above.
+    pub(crate) fn from_number(number: u32) -> Self {
+        use Endpoint::{Closed, Established, Inactive, Partial, Reset, SynAckSent, SynSent};
+        let all = [Inactive, SynSent, SynAckSent, Partial, Established, Closed, Reset];
+        all.into_iter().find(|&state| state as u32 == number).unwrap_or_default()
+    }
+}
+
 /// Events in the order they happened, as letters: upper case for the originator.
-#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default)]
 pub(crate) struct History {
     /// At most 8 letters that stand once a side, and 3 that stand once a power of ten.
     letters: String,
@@ -49,6 +56,11 @@ impl History {
 
     pub(crate) fn reversed(&mut self) {
         self.push('^');
+    }
+
+    /// What [`Self::as_str`] gave.
+    pub(crate) fn from_letters(letters: &str) -> Self {
+        Self { letters: letters.to_owned() }
     }
 
     pub(crate) fn as_str(&self) -> &str {
