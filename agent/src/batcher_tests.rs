@@ -117,19 +117,20 @@ fn full_batch_is_handed_out_and_its_memory_used_again() {
 fn live_batches_go_out_by_age_and_silent_partitions_send_heartbeats() {
     let millis = Duration::from_millis;
     let mut batcher = Batcher::new("lab", 5, 4, MAX_BATCH_BYTES);
-    let sizes = |batcher: &mut Batcher, now| batcher.due(now).iter().map(PacketBatch::packet_count).collect::<Vec<_>>();
+    let sizes =
+        |batcher: &mut Batcher, now| -> Vec<usize> { batcher.due(now).iter().map(PacketBatch::packet_count).collect() };
     batcher.push(&packet(1, 0, &ipv4([1, 2], 0)), &interface());
-    assert_eq!(sizes(&mut batcher, millis(100)), []);
-    assert_eq!(sizes(&mut batcher, millis(1099)), []);
-    assert_eq!(sizes(&mut batcher, millis(1100)), [1]);
+    assert_eq!(sizes(&mut batcher, millis(100)), Vec::<usize>::new());
+    assert_eq!(sizes(&mut batcher, millis(1099)), Vec::<usize>::new());
+    assert_eq!(sizes(&mut batcher, millis(1100)), vec![1]);
     batcher.push(&packet(2, 0, &ipv4([1, 2], 60_000)), &interface());
-    assert_eq!(sizes(&mut batcher, millis(1200)), []);
-    assert_eq!(sizes(&mut batcher, millis(1400)), []);
+    assert_eq!(sizes(&mut batcher, millis(1200)), Vec::<usize>::new());
+    assert_eq!(sizes(&mut batcher, millis(1400)), Vec::<usize>::new());
     batcher.push(&packet(3, 0, &ipv4([1, 2], 60_000)), &interface());
-    assert_eq!(sizes(&mut batcher, millis(1401)), [2]);
+    assert_eq!(sizes(&mut batcher, millis(1401)), vec![2]);
     let heartbeats = batcher.due(millis(5000));
     assert_eq!(heartbeats.len(), 3, "one partition was heard of at 1401");
     assert!(heartbeats.iter().all(|batch| batch.heartbeat && batch.packet_count() == 0));
-    assert_eq!(sizes(&mut batcher, millis(9000)), [0]);
+    assert_eq!(sizes(&mut batcher, millis(9000)), vec![0]);
     assert_eq!(batcher.finish().filter(|batch| batch.end_of_capture).count(), 4);
 }

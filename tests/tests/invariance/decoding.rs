@@ -4,7 +4,7 @@ use std::{collections::BTreeSet, path::Path};
 
 use prost::Message as _;
 use prost_reflect::{DescriptorPool, DynamicMessage};
-use weir_agent::{CaptureFile, Source};
+use weir_agent::{CaptureFile, Source, Step};
 use weir_contract::{
     BatchBuilder, CaptureCounters, DESCRIPTORS, Interface, Meta, Packet, PacketBatch, Partition, RecordType, Selection,
     SensorKey, home_partition, partition, partition_key, record,
@@ -137,13 +137,13 @@ impl Capture {
         }
         let mut file = CaptureFile::open(path).unwrap();
         let mut packets = Vec::new();
-        while file.advance() {
-            let packet = file.packet();
-            let interface = &file.interfaces()[packet.interface as usize];
+        while file.advance() == Step::Packet {
+            let info = file.info();
+            let interface = &file.interfaces()[info.interface as usize];
             packets.push(OwnedPacket {
-                ts_ns: packet.ts_ns,
-                data: packet.data.to_vec(),
-                original_length: packet.original_length,
+                ts_ns: info.ts_ns,
+                data: file.data().to_vec(),
+                original_length: info.original_length,
                 link_type: u16::try_from(interface.link_type).unwrap(),
             });
         }
