@@ -238,9 +238,10 @@ impl PcapngReader {
         }
         self.current = Current {
             ts_ns,
-            original_length: original,
-            interface: u16::try_from(interface).unwrap_or(u16::MAX), // below MAX_INTERFACES
             data: data_start..data_start + captured_bytes,
+            original_length: original,
+            // There are fewer than MAX_INTERFACES.
+            interface: u32::try_from(interface).unwrap_or(u32::MAX),
         };
         ControlFlow::Break(())
     }

@@ -6,9 +6,11 @@ use std::sync::LazyLock;
 
 use prost::Message;
 use prost_reflect::{DescriptorPool, DynamicMessage};
-use weir_agent::{Batcher, LOCAL_BATCH_BYTES, Merge, Merged};
-use weir_contract::{PacketBatch, RecordType, Selection};
+use weir_agent::{CaptureFile, Source, SourcePacket};
+use weir_contract::{BatchBuilder, Packet, PacketBatch, Partition, RecordType, Selection};
 use weir_engine::{Engine, Limits, RecordSink};
+
+use crate::value;
 
 static POOL: LazyLock<DescriptorPool> =
     LazyLock::new(|| DescriptorPool::decode(weir_contract::DESCRIPTORS).expect("the contract's descriptors"));
@@ -33,19 +35,26 @@ impl Decoded {
     /// Decodes a file with all record types selected. One that is no capture has no packets.
     pub fn read(path: &Path) -> Self {
         let mut decoded = Self::default();
-        let mut merge = Merge::files(&[path.to_owned()]);
+        let Ok(mut file) = CaptureFile::open(path) else { return decoded };
         let mut engine = Engine::new(0, Limits::per_partition(1), Selection::all());
-        let mut batcher = Batcher::new("test", 1, 1, LOCAL_BATCH_BYTES);
-        while let Some(Merged::Packet(packet, interface)) = merge.next_packet() {
+        let mut batches = BatchBuilder::new("test", 1, Partition { number: 0, count: 1 });
+        let mut watermark_ns = i64::MIN;
+        while file.advance() {
             decoded.packets += 1;
-            if let Some(full) = batcher.push(&packet, interface) {
-                decoded.push(&mut engine, &full);
-                batcher.recycle(full);
+            let SourcePacket { ts_ns, data, original_length, interface } = file.packet();
+            let captured_on = &file.interfaces()[usize::try_from(interface).expect("few interfaces")];
+            let number = i64::try_from(decoded.packets).expect("few packets");
+            let link_type = u16::try_from(captured_on.link_type).expect("link types have 16 bits");
+            let packet = Packet { number, ts_ns, data, original_length, link_type, interface };
+            if batches.push(&packet, captured_on).is_err() {
+                decoded.push(&mut engine, &batches.finish(watermark_ns, PacketBatch::default()));
+                batches.push(&packet, captured_on).expect("an empty batch takes any packet");
             }
+            watermark_ns = watermark_ns.max(ts_ns);
         }
-        for last in batcher.finish() {
-            decoded.push(&mut engine, &last);
-        }
+        let mut last = batches.finish(watermark_ns, PacketBatch::default());
+        last.end_of_capture = true;
+        decoded.push(&mut engine, &last);
         assert_eq!(engine.counters().failed_packets, 0, "{}: a decoder panicked", path.display());
         decoded
     }
@@ -54,9 +63,19 @@ impl Decoded {
         engine.push(batch, self).expect("a batch of the builder's");
     }
 
-    /// Packets that caused a record of one of the types.
+    /// Packets that caused a record of one of the types; of `type flavour` only those of that flavour.
     pub fn frames(&self, types: &[&str]) -> BTreeSet<u64> {
-        types.iter().filter_map(|&name| self.records.get(name)).flat_map(|frames| frames.keys().copied()).collect()
+        types.iter().flat_map(|name| self.frames_of(name)).collect()
+    }
+
+    fn frames_of(&self, name: &str) -> Vec<u64> {
+        let (name, flavour) = name.split_once(' ').map_or((name, None), |(name, flavour)| (name, Some(flavour)));
+        let Some(records) = self.records.get(name) else { return Vec::new() };
+        let has_flavour = |frame: &u64| {
+            let mut of_frame = self.records_of(name, *frame).into_iter();
+            of_frame.any(|record| value::of_record(&record, "flavour").as_deref() == flavour)
+        };
+        records.keys().copied().filter(|frame| flavour.is_none() || has_flavour(frame)).collect()
     }
 
     /// The records of a type that a packet caused, in their order.

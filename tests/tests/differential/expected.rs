@@ -30,8 +30,6 @@ pub type Fields = Vec<(String, String)>;
 pub struct Message {
     pub frame: u64,
     pub protocol: String,
-    /// `udp`, `tcp` or `sctp`.
-    pub carrier: String,
     pub fields: Fields,
     /// Questions, answers, authorities and additionals of the DNS family.
     pub sections: BTreeMap<&'static str, Vec<Fields>>,
@@ -118,7 +116,6 @@ fn message(line: &Value) -> Message {
     Message {
         frame: number(&line["n"]),
         protocol: string(&line["p"]),
-        carrier: string(&line["t"]),
         fields: fields(&line["f"]),
         sections: SECTIONS.iter().filter_map(|&section| Some((section, entries(section)?))).collect(),
     }

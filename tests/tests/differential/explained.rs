@@ -39,7 +39,8 @@ pub struct Explained {
 }
 
 impl Explained {
-    /// Reads the table: `# key: text` lines declare reasons; rows are file, layer, ours, tshark's and key.
+    /// Reads the table: `# key: text` lines declare reasons; rows are file, layer, ours, tshark's and the
+    /// keys of their reasons.
     pub fn load(path: &Path) -> Self {
         Self::parse(&std::fs::read_to_string(path).unwrap_or_else(|error| panic!("{}: {error}", path.display())))
     }
@@ -52,7 +53,7 @@ impl Explained {
                 continue;
             }
             let [file, layer, ours, tsharks, key] = line.split('\t').collect::<Vec<_>>()[..] else {
-                panic!("a row has file, layer, ours, tshark's and a reason: {line}");
+                panic!("a row has file, layer, ours, tshark's and reasons: {line}");
             };
             let twice = table.rows.insert(Difference::new(file, layer, ours, tsharks), key.to_owned());
             assert!(twice.is_none(), "twice in the table: {line}");
@@ -65,9 +66,9 @@ impl Explained {
     pub fn complaints(&self, found: &BTreeMap<Difference, String>) -> Vec<String> {
         let unexplained = found.iter().filter(|(difference, _)| !self.rows.contains_key(difference));
         let stale = self.rows.keys().filter(|row| !found.contains_key(row));
-        let used: BTreeSet<&String> = self.rows.values().collect();
+        let used: BTreeSet<&str> = self.rows.values().flat_map(|keys| keys.split(' ')).collect();
         let undeclared = used.iter().filter(|key| !self.reasons.contains_key(**key));
-        let unused = self.reasons.keys().filter(|key| !used.contains(key));
+        let unused = self.reasons.keys().filter(|key| !used.contains(key.as_str()));
         let mut complaints: Vec<String> =
             unexplained.map(|(difference, help)| format!("unexplained\t{difference}\t{help}")).collect();
         complaints.extend(stale.map(|row| format!("stale\t{row}")));

@@ -7,7 +7,8 @@ use crate::expected::Expected;
 use crate::explained::Difference;
 use crate::value;
 
-/// A layer: what tshark calls it, and the record types of which each packet that holds it has one.
+/// A layer: what tshark calls it, and the record types of which each packet that holds it has one;
+/// with `type flavour` of that flavour.
 pub struct Layer {
     pub name: &'static str,
     pub protocols: &'static [&'static str],
@@ -32,7 +33,16 @@ pub const LAYERS: &[Layer] = &[
     Layer { name: "vxlan", protocols: &["vxlan"], records: &["vxlan"] },
     Layer { name: "geneve", protocols: &["geneve"], records: &["geneve"] },
     Layer { name: "gtp", protocols: &["gtp"], records: &["gtp_u"] },
+    Layer { name: "dns", protocols: &["dns"], records: &["dns dns"] },
+    Layer { name: "mdns", protocols: &["mdns"], records: &["dns mdns"] },
+    Layer { name: "llmnr", protocols: &["llmnr"], records: &["dns llmnr"] },
+    Layer { name: "nbns", protocols: &["nbns"], records: &["dns nbns"] },
     Layer { name: "ntp", protocols: &["ntp"], records: &["ntp"] },
+    Layer { name: "dhcp", protocols: &["dhcp"], records: &["dhcpv4"] },
+    Layer { name: "dhcpv6", protocols: &["dhcpv6"], records: &["dhcpv6"] },
+    Layer { name: "snmp", protocols: &["snmp"], records: &["snmp"] },
+    Layer { name: "syslog", protocols: &["syslog"], records: &["syslog"] },
+    Layer { name: "tftp", protocols: &["tftp"], records: &["tftp"] },
 ];
 
 /// Frames shown of those that only one side found the layer in.

@@ -10,6 +10,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 mod decoded;
+mod dns;
 mod expected;
 mod explained;
 mod headers;

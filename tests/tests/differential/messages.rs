@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use prost_reflect::DynamicMessage;
 
 use crate::decoded::Decoded;
+use crate::dns;
 use crate::expected::{Expected, Message};
 use crate::explained::Difference;
 use crate::value;
@@ -21,34 +22,140 @@ struct Protocol {
     fields: &'static [Field],
 }
 
-/// tshark's name of a field, where it is in our record, and how tshark's value reads in our units.
-/// A field that occurs several times is a list.
-struct Field(&'static str, &'static str, fn(&Message, &str) -> String);
+/// tshark's name of a field, where it is in our record, and how tshark's values read in our terms.
+struct Field(&'static str, &'static str, Reading);
 
-const PROTOCOLS: &[Protocol] = &[Protocol {
-    name: "ntp",
-    record: "ntp",
-    fields: &[
-        Field("flags.vn", "version", as_shown),
-        Field("flags.mode", "mode", as_shown),
-        Field("stratum", "stratum", as_shown),
-        Field("ppoll", "poll_log2", signed_8),
-        Field("precision", "precision_log2", signed_8),
-        Field("rootdelay", "root_delay_ns", ntp_short),
-        Field("rootdispersion", "root_dispersion_ns", ntp_short),
-        Field("refid", "reference_id", ntp_reference),
-        Field("reftime", "reference_ts_ns", ntp_time),
-        Field("org", "origin_ts_ns", ntp_time),
-        Field("rec", "receive_ts_ns", ntp_time),
-        Field("xmt", "transmit_ts_ns", ntp_time),
-        Field("ext.type", "extension_types", as_shown),
-        Field("keyid", "key_id", colon_hex),
-        Field("ctrl.sequence", "sequence", as_shown),
-        Field("ctrl.flags2.opcode", "operation", as_shown),
-        Field("priv.seq", "sequence", as_shown),
-        Field("priv.reqcode", "operation", as_shown),
-    ],
-}];
+/// All values of a field in a message, in their order, in our terms.
+type Reading = fn(&Message, &[&str]) -> String;
+
+const PROTOCOLS: &[Protocol] = &[
+    Protocol { name: "ntp", record: "ntp", fields: NTP },
+    Protocol { name: "dhcp", record: "dhcpv4", fields: DHCP },
+    Protocol { name: "dhcpv6", record: "dhcpv6", fields: DHCPV6 },
+    Protocol { name: "snmp", record: "snmp", fields: SNMP },
+    Protocol { name: "syslog", record: "syslog", fields: SYSLOG },
+    Protocol { name: "tftp", record: "tftp", fields: TFTP },
+];
+
+const NTP: &[Field] = &[
+    Field("flags.vn", "version", list),
+    Field("flags.mode", "mode", list),
+    Field("stratum", "stratum", list),
+    Field("ppoll", "poll_log2", signed_8),
+    Field("precision", "precision_log2", signed_8),
+    Field("rootdelay", "root_delay_ns", ntp_short),
+    Field("rootdispersion", "root_dispersion_ns", ntp_short),
+    Field("refid", "reference_id", ntp_reference),
+    Field("reftime", "reference_ts_ns", ntp_time),
+    Field("org", "origin_ts_ns", ntp_time),
+    Field("rec", "receive_ts_ns", ntp_time),
+    Field("xmt", "transmit_ts_ns", ntp_time),
+    Field("ext.type", "extension_types", list),
+    Field("keyid", "key_id", hex_number),
+    Field("ctrl.sequence", "sequence", list),
+    Field("ctrl.flags2.opcode", "operation", list),
+    Field("priv.seq", "sequence", list),
+    Field("priv.reqcode", "operation", list),
+];
+
+const DHCP: &[Field] = &[
+    Field("type", "operation", list),
+    Field("hw.type", "hardware_type", first),
+    Field("hw.len", "hardware_address_bytes", list),
+    Field("hops", "hops", list),
+    Field("id", "transaction_id", list),
+    Field("secs", "elapsed_ns", seconds),
+    Field("flags", "flags", list),
+    Field("ip.client", "client_ip", address),
+    Field("ip.your", "your_ip", address),
+    Field("ip.server", "next_server_ip", address),
+    Field("ip.relay", "relay_ip", address),
+    Field("hw.mac_addr", "client_mac", first),
+    Field("option.dhcp", "message_type", list),
+    Field("option.type", "options.code", dhcp_options),
+    Field("option.request_list_item", "parameter_request_list", list),
+    Field("option.requested_ip_address", "requested_ip", list),
+    Field("option.dhcp_server_id", "server_id", list),
+    Field("option.ip_address_lease_time", "lease_time_ns", seconds),
+    Field("option.renewal_time_value", "renewal_time_ns", seconds),
+    Field("option.rebinding_time_value", "rebinding_time_ns", seconds),
+    Field("option.hostname", "host_name", list),
+    Field("option.vendor_class_id", "vendor_class", list),
+    Field("option.subnet_mask", "subnet_mask", list),
+    Field("option.broadcast_address", "broadcast_ip", list),
+    Field("option.router", "routers", list),
+    Field("option.domain_name_server", "dns_servers", list),
+    Field("option.domain_name", "domain_name", list),
+    Field("option.ntp_server", "ntp_servers", list),
+    Field("option.dhcp_max_message_size", "max_message_bytes", list),
+    Field("fqdn.name", "fqdn", lower_case),
+    Field("client_id.type", "client_id_type", list),
+];
+
+const DHCPV6: &[Field] = &[
+    Field("msgtype", "message_type", last),
+    Field("xid", "transaction_id", list),
+    Field("hopcount", "relays.hop_count", list),
+    Field("linkaddr", "relays.link_ip", address),
+    Field("peeraddr", "relays.peer_ip", list),
+    Field("duid.bytes", "client_duid.duid", dhcpv6_client),
+    Field("iaid", "associations.iaid", hex_number),
+    Field("iaaddr.ip", "associations.leases.ip", list),
+    Field("iaprefix.pref_addr", "associations.leases.ip", list),
+    Field("requested_option_code", "option_request_list", list),
+    Field("elapsed_time", "elapsed_ns", hundredths),
+    Field("option_preference", "preference", list),
+    Field("dns_server", "dns_servers", list),
+    Field("client_domain", "fqdn", lower_case),
+    Field("mudurl", "mud_url", list),
+];
+
+const SNMP: &[Field] = &[
+    Field("version", "version", list),
+    Field("msgVersion", "version", list),
+    Field("community", "community", list),
+    Field("msgID", "message_id", list),
+    Field("msgMaxSize", "max_message_bytes", list),
+    Field("msgFlags", "flags", hex_number),
+    Field("msgSecurityModel", "security_model", list),
+    Field("msgAuthoritativeEngineID", "engine.engine_id", hex),
+    Field("msgAuthoritativeEngineBoots", "engine_boots", list),
+    Field("msgAuthoritativeEngineTime", "engine_time_ns", seconds),
+    Field("msgUserName", "user_name", list),
+    Field("contextEngineID", "context_engine.engine_id", hex),
+    Field("contextName", "context_name", list),
+    Field("data", "pdu_type", list),
+    Field("request_id", "request_id", list),
+    Field("error_status", "error_status", list),
+    Field("error_index", "error_index", list),
+    Field("non_repeaters", "non_repeaters", list),
+    Field("max_repetitions", "max_repetitions", list),
+    Field("enterprise", "enterprise", list),
+    Field("agent_addr", "agent_ip", list),
+    Field("generic_trap", "generic_trap", list),
+    Field("specific_trap", "specific_trap", list),
+    Field("time_stamp", "uptime_ns", hundredths),
+    Field("name", "variables.oid", list),
+];
+
+const SYSLOG: &[Field] = &[
+    Field("facility", "facility", list),
+    Field("level", "severity", list),
+    Field("version", "version", list),
+    Field("hostname", "host_name", list),
+    Field("appname", "app_name", list),
+    Field("procid", "process_id", list),
+    Field("msgid", "message_id", list),
+];
+
+const TFTP: &[Field] = &[
+    Field("opcode", "operation", list),
+    Field("source_file", "file_name", list),
+    Field("destination_file", "file_name", list),
+    Field("type", "mode", lower_case),
+    Field("block", "block", list),
+    Field("error.code", "error_code", list),
+];
 
 /// Fields of messages that we and tshark read differently. A message that only one side found is
 /// a matter of [`crate::layers`].
@@ -56,14 +163,22 @@ pub fn differences(file: &str, expected: &Expected, decoded: &Decoded) -> Vec<(D
     let mut found = Vec::new();
     let mut ordinals: BTreeMap<(&str, u64), usize> = BTreeMap::new();
     for message in &expected.messages {
-        let Some(protocol) = PROTOCOLS.iter().find(|protocol| protocol.name == message.protocol) else { continue };
+        let protocol = PROTOCOLS.iter().find(|protocol| protocol.name == message.protocol);
+        let record_type = protocol.map_or("dns", |protocol| protocol.record);
         // Of several such messages in a frame, the n-th is our n-th record.
-        let ordinal = ordinals.entry((protocol.name, message.frame)).or_default();
-        let record = decoded.records_of(protocol.record, message.frame).into_iter().nth(*ordinal);
+        let ordinal = ordinals.entry((record_type, message.frame)).or_default();
+        let record = decoded.records_of(record_type, message.frame).into_iter().nth(*ordinal);
         *ordinal += 1;
         let Some(record) = record else { continue };
-        for (name, ours, tsharks) in unequal(&of_record(protocol, message, &record), &of_tshark(protocol, message)) {
-            let layer = format!("{} {} {name}", protocol.name, message.frame);
+        let (ours, tsharks) = match protocol {
+            Some(protocol) => (of_record(protocol, message, &record), of_tshark(protocol, message)),
+            None => {
+                let tsharks = dns::of_tshark(message);
+                (dns::of_record(&record, &tsharks), tsharks)
+            }
+        };
+        for (name, ours, tsharks) in unequal(&ours, &tsharks) {
+            let layer = format!("{} {} {name}", message.protocol, message.frame);
             found.push((Difference::new(file, &layer, &ours, &tsharks), expected.path_of(message.frame)));
         }
     }
@@ -71,19 +186,18 @@ pub fn differences(file: &str, expected: &Expected, decoded: &Decoded) -> Vec<(D
 }
 
 fn of_tshark(protocol: &Protocol, message: &Message) -> Values {
-    let mut values = Values::new();
-    for Field(name, _, read) in protocol.fields {
-        let shown: Vec<String> = message.values(name).map(|shown| read(message, shown)).collect();
-        values.insert((*name).to_owned(), shown.join(","));
-    }
-    values
+    let read = |Field(name, _, reading): &Field| {
+        let shown: Vec<&str> = message.values(name).collect();
+        ((*name).to_owned(), if shown.is_empty() { String::new() } else { reading(message, &shown) })
+    };
+    protocol.fields.iter().map(read).collect()
 }
 
 /// Of fields that share a place in our record, those that tshark found.
 fn of_record(protocol: &Protocol, message: &Message, record: &DynamicMessage) -> Values {
     let shared = |path: &str| protocol.fields.iter().filter(|Field(_, other, _)| *other == path).count() > 1;
-    let compared =
-        protocol.fields.iter().filter(|Field(name, path, _)| !shared(path) || message.values(name).next().is_some());
+    let found = |name: &str| message.values(name).next().is_some();
+    let compared = protocol.fields.iter().filter(|Field(name, path, _)| !shared(path) || found(name));
     compared
         .map(|Field(name, path, _)| ((*name).to_owned(), value::of_record(record, path).unwrap_or_default()))
         .collect()
@@ -96,36 +210,79 @@ fn unequal(ours: &Values, tsharks: &Values) -> Vec<(String, String, String)> {
     pairs.filter(|(_, ours, tsharks)| ours != tsharks).collect()
 }
 
-fn as_shown(_: &Message, shown: &str) -> String {
-    value::of_tshark(shown)
+fn each(shown: &[&str], read: impl Fn(&str) -> String) -> String {
+    shown.iter().map(|shown| read(shown)).collect::<Vec<_>>().join(",")
 }
 
-/// An octet that tshark shows unsigned.
-fn signed_8(_: &Message, shown: &str) -> String {
-    shown.parse::<u8>().map_or_else(|_| shown.to_owned(), |octet| octet.cast_signed().to_string())
+fn list(_: &Message, shown: &[&str]) -> String {
+    each(shown, value::of_tshark)
+}
+
+fn first(_: &Message, shown: &[&str]) -> String {
+    each(&shown[..1], value::of_tshark)
+}
+
+fn last(_: &Message, shown: &[&str]) -> String {
+    each(&shown[shown.len() - 1..], value::of_tshark)
+}
+
+fn lower_case(_: &Message, shown: &[&str]) -> String {
+    shown.join(",").to_lowercase()
+}
+
+fn hex(_: &Message, shown: &[&str]) -> String {
+    shown.join(",").replace(':', "")
 }
 
 /// `00:00:00:0a` → `10`.
-fn colon_hex(_: &Message, shown: &str) -> String {
-    u64::from_str_radix(&shown.replace(':', ""), 16).map_or_else(|_| shown.to_owned(), |number| number.to_string())
+fn hex_number(_: &Message, shown: &[&str]) -> String {
+    each(shown, |digits| {
+        u64::from_str_radix(&digits.replace(':', ""), 16).map_or_else(|_| digits.to_owned(), |n| n.to_string())
+    })
+}
+
+/// We leave out addresses that say nothing.
+fn address(_: &Message, shown: &[&str]) -> String {
+    each(shown, |address| if address == "0.0.0.0" || address == "::" { String::new() } else { address.to_owned() })
+}
+
+fn seconds(_: &Message, shown: &[&str]) -> String {
+    scaled(shown, 1_000_000_000)
+}
+
+fn hundredths(_: &Message, shown: &[&str]) -> String {
+    scaled(shown, 10_000_000)
+}
+
+fn scaled(shown: &[&str], ns: u64) -> String {
+    each(shown, |number| number.parse::<u64>().map_or_else(|_| number.to_owned(), |number| (number * ns).to_string()))
+}
+
+/// Octets that tshark shows unsigned.
+fn signed_8(_: &Message, shown: &[&str]) -> String {
+    each(shown, |octet| octet.parse::<u8>().map_or_else(|_| octet.to_owned(), |octet| octet.cast_signed().to_string()))
 }
 
 /// 16.16 fixed point, which tshark shows as a whole number.
-fn ntp_short(_: &Message, shown: &str) -> String {
-    shown.parse::<u64>().map_or_else(|_| shown.to_owned(), |short| ((short * 1_000_000_000) >> 16).to_string())
+fn ntp_short(_: &Message, shown: &[&str]) -> String {
+    each(shown, |short| {
+        short.parse::<u64>().map_or_else(|_| short.to_owned(), |short| ((short * 1_000_000_000) >> 16).to_string())
+    })
 }
 
 /// 32.32 fixed point since 1900 or 2036, as 16 hex digits.
-fn ntp_time(_: &Message, digits: &str) -> String {
-    let Ok(timestamp @ 1..) = i128::from_str_radix(digits, 16) else { return String::new() };
-    let era = if timestamp >> 63 == 0 { 1 << 32 } else { 0 };
-    let ns = (timestamp * 1_000_000_000) >> 32;
-    (ns + (era - 2_208_988_800) * 1_000_000_000).to_string()
+fn ntp_time(_: &Message, shown: &[&str]) -> String {
+    each(shown, |digits| {
+        let Ok(timestamp @ 1..) = i128::from_str_radix(digits, 16) else { return String::new() };
+        let era = if timestamp >> 63 == 0 { 1 << 32 } else { 0 };
+        let ns = (timestamp * 1_000_000_000) >> 32;
+        (ns + (era - 2_208_988_800) * 1_000_000_000).to_string()
+    })
 }
 
 /// Letters for strata 0 and 1, else an address.
-fn ntp_reference(message: &Message, shown: &str) -> String {
-    let octets: Vec<u8> = shown.split(':').filter_map(|digits| u8::from_str_radix(digits, 16).ok()).collect();
+fn ntp_reference(message: &Message, shown: &[&str]) -> String {
+    let octets: Vec<u8> = shown[0].split(':').filter_map(|digits| u8::from_str_radix(digits, 16).ok()).collect();
     let stratum = message.values("stratum").next().and_then(|stratum| stratum.parse::<u8>().ok());
     if stratum > Some(1) {
         return octets.iter().map(u8::to_string).collect::<Vec<_>>().join(".");
@@ -134,4 +291,29 @@ fn ntp_reference(message: &Message, shown: &str) -> String {
     let end = octets.iter().rposition(|&octet| octet != 0).map_or(0, |last| last + 1);
     weir_contract::text::push_escaped(&mut text, &octets[..end]);
     text
+}
+
+/// Codes in the order of their first occurrence, without pad and end, which tshark shows as 0.
+fn dhcp_options(_: &Message, shown: &[&str]) -> String {
+    let mut codes: Vec<&str> = Vec::new();
+    for code in shown {
+        if *code != "0" && !codes.contains(code) {
+            codes.push(code);
+        }
+    }
+    codes.join(",")
+}
+
+/// Of all identifiers those in a client identifier option, which is number 1.
+fn dhcpv6_client(message: &Message, _: &[&str]) -> String {
+    let mut option = "";
+    let mut clients = Vec::new();
+    for (name, shown) in &message.fields {
+        match name.as_str() {
+            "option.type" => option = shown,
+            "duid.bytes" if option == "1" => clients.push(shown.replace(':', "")),
+            _ => {}
+        }
+    }
+    clients.join(",")
 }

@@ -47,7 +47,10 @@ fn text(value: &Value, rest: Option<&str>) -> Option<String> {
         Value::F64(number) => number.to_string(),
         Value::String(text) => text.clone(),
         Value::Bytes(bytes) => hex(bytes),
-        Value::List(items) => items.iter().filter_map(|item| text(item, rest)).collect::<Vec<_>>().join(","),
+        Value::List(items) => {
+            let texts = items.iter().filter_map(|item| text(item, rest)).filter(|text| !text.is_empty());
+            texts.collect::<Vec<_>>().join(",")
+        }
         Value::Message(message) => return of_record(message, rest?),
         _ => panic!("the contract has no such values: {value:?}"),
     })
