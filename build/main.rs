@@ -1,6 +1,7 @@
 //! Compiles `proto/` once and derives from its descriptors whatever a record type needs: the Rust
 //! struct, its registry row, reusable drafts, and its Arrow columns.
 
+mod columns;
 mod drafts;
 mod encode;
 mod grammar;
@@ -28,6 +29,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     fs::write(out.join("registry.rs"), registry::generate(&model))?;
     fs::write(out.join("encode.rs"), encode::generate(&model))?;
     fs::write(out.join("drafts.rs"), drafts::generate(&model))?;
+    fs::write(out.join("columns.rs"), columns::generate(&model))?;
     Ok(())
 }
 

@@ -94,7 +94,12 @@ fn kind(field: &FieldDescriptor) -> String {
         Kind::Double => "Double".into(),
         Kind::Bytes => "Bytes".into(),
         Kind::Enum(of) => {
-            let names: Vec<_> = of.values().map(|value| (value.number(), value.name().to_owned())).collect();
+            let prefix = format!("{}_", snake_case(of.name()));
+            let names: Vec<_> = of
+                .values()
+                .map(|value| (value.number(), value.name().to_ascii_lowercase()))
+                .map(|(number, name)| (number, name.strip_prefix(&prefix).unwrap_or(&name).to_owned()))
+                .collect();
             format!("Enum(&{names:?})")
         }
         Kind::Message(of) => format!("Message({:?})", of.name()),

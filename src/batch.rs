@@ -238,6 +238,7 @@ pub struct BatchBuilder {
     last_number: i64,
     last_ts_ns: i64,
     encoded_bytes: usize,
+    max_bytes: usize,
     sequence: i64,
     /// Index in the batch's table of each interface of the capture that the batch uses.
     interfaces: BTreeMap<u32, u32>,
@@ -246,7 +247,7 @@ pub struct BatchBuilder {
 }
 
 impl BatchBuilder {
-    /// A builder whose first batch has the sequence 1.
+    /// A builder of batches of up to [`MAX_BATCH_BYTES`], of which the first has the sequence 1.
     pub fn new(sensor: &str, epoch: i64, partition: Partition) -> Self {
         let batch = PacketBatch {
             sensor: sensor.to_owned(),
@@ -257,6 +258,7 @@ impl BatchBuilder {
         };
         Self {
             encoded_bytes: fixed_bytes(&batch),
+            max_bytes: MAX_BATCH_BYTES,
             batch,
             data: BytesMut::new(),
             last_number: 0,
@@ -267,10 +269,17 @@ impl BatchBuilder {
         }
     }
 
+    /// Lowers the encoded size at which batches close.
+    #[must_use]
+    pub fn with_max_bytes(mut self, max_bytes: usize) -> Self {
+        self.max_bytes = max_bytes.min(MAX_BATCH_BYTES);
+        self
+    }
+
     /// Adds a packet; `packet.interface` tells the interfaces of the capture apart.
     ///
     /// # Errors
-    /// [`Full`] if the batch would grow beyond [`MAX_BATCH_BYTES`], or the step from the packet
+    /// [`Full`] if the batch would grow beyond its limit, or the step from the packet
     /// before is beyond what its columns hold. An empty batch takes any packet.
     #[inline]
     pub fn push(&mut self, packet: &Packet<'_>, interface: &Interface) -> Result<(), Full> {
@@ -292,7 +301,7 @@ impl BatchBuilder {
         if self.is_empty() {
             self.batch.first_packet_number = packet.number;
             self.batch.first_ts_ns = packet.ts_ns;
-        } else if number_delta == 0 || encoded > MAX_BATCH_BYTES {
+        } else if number_delta == 0 || encoded > self.max_bytes {
             return Err(Full);
         }
         self.encoded_bytes = encoded;

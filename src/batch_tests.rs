@@ -111,6 +111,17 @@ fn batch_closes_at_its_limit_and_never_beyond() {
 }
 
 #[test]
+fn limit_may_be_lower_but_not_higher() {
+    let data = vec![7; 1400];
+    for (max_bytes, least, most) in [(20_000, 18_000, 20_000), (usize::MAX, 890_000, MAX_BATCH_BYTES)] {
+        let mut builder = BatchBuilder::new("s", 1, ONE).with_max_bytes(max_bytes);
+        let packets = (1..).take_while(|&n| builder.push(&packet(n, 0, &data), &ethernet()).is_ok()).count();
+        let encoded = builder.finish(0, PacketBatch::default()).encoded_len();
+        assert!((least..=most).contains(&encoded), "{encoded} of {packets} packets");
+    }
+}
+
+#[test]
 fn steps_that_no_column_holds_close_the_batch() {
     let mut builder = BatchBuilder::new("s", 1, ONE);
     builder.push(&packet(1, i64::MIN, b""), &ethernet()).unwrap();

@@ -4,6 +4,8 @@
 //! registry, its topic, its Arrow columns (feature `columns`), its line in the documentation.
 
 mod batch;
+#[cfg(feature = "columns")]
+pub mod columns;
 mod encode;
 mod partition_key;
 mod registry;

@@ -10,7 +10,7 @@ use std::fs;
 use std::io::{Cursor, Read, Write};
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
-use weir_agent::{CaptureFile, FileError, Source};
+use weir_agent::{CaptureFile, FileError, Source, Step};
 
 /// What reading gave: times and lengths of the packets, link types, damaged packets, messages.
 #[derive(Debug)]
@@ -30,17 +30,18 @@ fn read(bytes: Vec<u8>) -> Result<Outcome, FileError> {
 fn read_from(stream: impl Read + Send + 'static) -> Result<Outcome, FileError> {
     let mut file = CaptureFile::from_stream("test.pcap", stream)?;
     let mut packets = Vec::new();
-    while file.advance() {
-        let packet = file.packet();
-        assert!((packet.interface as usize) < file.interfaces().len());
-        packets.push((packet.ts_ns, packet.data.len(), packet.original_length));
+    while file.advance() == Step::Packet {
+        let info = file.info();
+        assert!((info.interface as usize) < file.interfaces().len());
+        packets.push((info.ts_ns, file.data().len(), info.original_length));
     }
-    assert!(!file.advance(), "the end is the end");
-    assert!(file.packet().data.is_empty());
+    assert_eq!(file.advance(), Step::End, "the end is the end");
+    assert!(file.data().is_empty());
     let link_types = file.interfaces().iter().map(|interface| interface.link_type).collect();
-    let messages = file.damage().problems.iter().map(ToString::to_string).collect();
-    let only_damage = file.damage().problems.iter().all(FileError::is_damage);
-    Ok(Outcome { packets, link_types, damaged: file.damage().packets, messages, only_damage })
+    let damage = file.take_damage();
+    let messages = damage.problems.iter().map(ToString::to_string).collect();
+    let only_damage = damage.problems.iter().all(FileError::is_damage);
+    Ok(Outcome { packets, link_types, damaged: damage.packets, messages, only_damage })
 }
 
 const SECOND: i64 = 1_000_000_000;

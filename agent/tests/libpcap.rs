@@ -9,7 +9,7 @@
 use pcap::{Capture, Precision};
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
-use weir_agent::{CaptureFile, Source, inputs};
+use weir_agent::{CaptureFile, PacketInfo, Source, Step, inputs};
 
 const DIFFERENCES: &str = include_str!("libpcap_differences.tsv");
 
@@ -42,12 +42,11 @@ fn by_libpcap(path: &Path) -> Read {
 fn by_weir(path: &Path) -> Read {
     let mut file = CaptureFile::open(path).map_err(|error| error.to_string())?;
     let mut packets = Vec::new();
-    while file.advance() {
-        let packet = file.packet();
-        let original_length = packet.original_length;
-        packets.push(Packet { ts_ns: packet.ts_ns, data: packet.data.to_vec(), original_length });
+    while file.advance() == Step::Packet {
+        let PacketInfo { ts_ns, original_length, .. } = file.info();
+        packets.push(Packet { ts_ns, data: file.data().to_vec(), original_length });
     }
-    Ok((packets, file.damage().problems.last().map(ToString::to_string)))
+    Ok((packets, file.take_damage().problems.last().map(ToString::to_string)))
 }
 
 /// Whether the two readings differ for this reason and no other.

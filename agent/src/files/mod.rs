@@ -9,12 +9,13 @@ mod time;
 
 use crate::epoch::{self, Fingerprint};
 use crate::error::{FileError, FileProblem};
-use crate::source::{Damage, Source, SourcePacket};
+use crate::source::{Damage, PacketInfo, Source, Step};
 use compression::Compression;
 use input::Input;
-use reading::{Current, Reading};
+use reading::Reading;
 use std::fs::File;
 use std::io::{self, Cursor, Read};
+use std::mem;
 use std::path::Path;
 use weir_contract::Interface;
 
@@ -46,7 +47,7 @@ impl CaptureFile {
     ///
     /// # Errors
     /// It can't be read, or isn't a capture. What is wrong beyond its header ends up in
-    /// [`Source::damage`].
+    /// [`Source::take_damage`].
     pub fn open(path: &Path) -> Result<Self, FileError> {
         if path == Path::new(STDIN) {
             return Self::from_stream("standard input", io::stdin());
@@ -100,11 +101,6 @@ impl CaptureFile {
     pub fn fingerprint(&self) -> Fingerprint {
         self.fingerprint
     }
-
-    /// Name of the file, as it was opened.
-    pub fn name(&self) -> &str {
-        &self.reader.reading().file
-    }
 }
 
 impl Reader {
@@ -125,35 +121,31 @@ impl Reader {
         }
         Err(not_a_capture(&magic))
     }
-
-    fn reading(&self) -> &Reading {
-        match self {
-            Self::Pcap(reader) => &reader.reading,
-            Self::Pcapng(reader) => &reader.reading,
-        }
-    }
 }
 
 impl Source for CaptureFile {
     #[inline]
-    fn advance(&mut self) -> bool {
-        match &mut self.reader {
+    fn advance(&mut self) -> Step {
+        let packet = match &mut self.reader {
             Reader::Pcap(reader) => reader.advance(),
             Reader::Pcapng(reader) => reader.advance(),
+        };
+        if packet { Step::Packet } else { Step::End }
+    }
+
+    #[inline]
+    fn info(&self) -> PacketInfo {
+        match &self.reader {
+            Reader::Pcap(reader) => reader.current.info(),
+            Reader::Pcapng(reader) => reader.current.info(),
         }
     }
 
     #[inline]
-    fn packet(&self) -> SourcePacket<'_> {
-        let (reading, Current { ts_ns, data, original_length, interface }) = match &self.reader {
-            Reader::Pcap(reader) => (&reader.reading, &reader.current),
-            Reader::Pcapng(reader) => (&reader.reading, &reader.current),
-        };
-        SourcePacket {
-            ts_ns: *ts_ns,
-            data: reading.input.bytes(data.clone()),
-            original_length: *original_length,
-            interface: *interface,
+    fn data(&self) -> &[u8] {
+        match &self.reader {
+            Reader::Pcap(reader) => reader.reading.input.bytes(reader.current.data.clone()),
+            Reader::Pcapng(reader) => reader.reading.input.bytes(reader.current.data.clone()),
         }
     }
 
@@ -164,8 +156,12 @@ impl Source for CaptureFile {
         }
     }
 
-    fn damage(&self) -> &Damage {
-        &self.reader.reading().damage
+    fn take_damage(&mut self) -> Damage {
+        let reading = match &mut self.reader {
+            Reader::Pcap(reader) => &mut reader.reading,
+            Reader::Pcapng(reader) => &mut reader.reading,
+        };
+        mem::take(&mut reading.damage)
     }
 }
 

@@ -155,7 +155,7 @@ impl PcapReader {
             self.reading.note_packet(FileProblem::LongerThanOriginal { captured, original });
         }
         self.record_bytes = needed;
-        self.current = Current { ts_ns, data: header_bytes..needed, original_length: original, interface: 0 };
+        self.current = Current { ts_ns, original_length: original, interface: 0, data: header_bytes..needed };
         true
     }
 

@@ -238,10 +238,9 @@ impl PcapngReader {
         }
         self.current = Current {
             ts_ns,
-            data: data_start..data_start + captured_bytes,
             original_length: original,
-            // There are fewer than MAX_INTERFACES.
-            interface: u32::try_from(interface).unwrap_or(u32::MAX),
+            interface: u16::try_from(interface).unwrap_or(u16::MAX), // below MAX_INTERFACES
+            data: data_start..data_start + captured_bytes,
         };
         ControlFlow::Break(())
     }

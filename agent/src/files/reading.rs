@@ -3,7 +3,7 @@
 use super::compression::Compression;
 use super::input::Input;
 use crate::error::{FileError, FileProblem};
-use crate::source::Damage;
+use crate::source::{Damage, PacketInfo};
 use std::io;
 use std::ops::Range;
 
@@ -11,10 +11,18 @@ use std::ops::Range;
 #[derive(Clone, Debug, Default)]
 pub(super) struct Current {
     pub(super) ts_ns: i64,
+    pub(super) original_length: u32,
+    /// Below `MAX_INTERFACES`.
+    pub(super) interface: u16,
     /// Where its bytes are, counted from the first byte that isn't consumed.
     pub(super) data: Range<usize>,
-    pub(super) original_length: u32,
-    pub(super) interface: u32,
+}
+
+impl Current {
+    #[inline]
+    pub(super) fn info(&self) -> PacketInfo {
+        PacketInfo { ts_ns: self.ts_ns, original_length: self.original_length, interface: self.interface.into() }
+    }
 }
 
 /// A capture being read.

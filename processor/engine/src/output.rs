@@ -6,9 +6,15 @@ use std::{
 };
 
 use prost::{Message as _, encoding::encode_varint};
-use weir_contract::{Drafts, Meta, Nested, Record, RecordType, Selection, Spares, record, wire};
+use weir_contract::{
+    Drafts, Meta, Nested, Record, RecordType, Selection, Spares, WeirdReason, record, text::push_escaped, wire,
+};
 
-use crate::{cursor::Malformed, flow::Identity};
+use crate::{
+    cursor::{Cursor, Malformed},
+    flow::Identity,
+    limits::TEXT_MAX,
+};
 
 /// Takes finished records.
 pub trait RecordSink {
@@ -342,6 +348,20 @@ fn push_number(out: &mut Vec<u8>, field: u8, value: u64) {
         out.push(field << 3);
         wire::varint(out, value);
     }
+}
+
+/// Appends text from the wire, of more than 4096 bytes only the first ones.
+///
+/// # Errors
+///
+/// Where that is not all, for the caller to note.
+pub(crate) fn push_wire_text(out: &mut String, text: &Cursor<'_>) -> Result<(), Malformed> {
+    let bytes = text.peek();
+    push_escaped(out, bytes.get(..TEXT_MAX).unwrap_or(bytes));
+    if bytes.len() > TEXT_MAX {
+        return Err(text.malformed(WeirdReason::Limit, "text of more than 4096 bytes"));
+    }
+    Ok(())
 }
 
 /// Appends an address as text: dotted IPv4, RFC 5952 IPv6.

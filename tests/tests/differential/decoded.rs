@@ -6,8 +6,8 @@ use std::sync::LazyLock;
 
 use prost::Message;
 use prost_reflect::{DescriptorPool, DynamicMessage};
-use weir_agent::{CaptureFile, Source, SourcePacket};
-use weir_contract::{BatchBuilder, Packet, PacketBatch, Partition, RecordType, Selection};
+use weir_agent::{Batcher, LOCAL_BATCH_BYTES, Merge, Merged};
+use weir_contract::{PacketBatch, RecordType, Selection};
 use weir_engine::{Engine, Limits, RecordSink};
 
 use crate::value;
@@ -35,26 +35,19 @@ impl Decoded {
     /// Decodes a file with all record types selected. One that is no capture has no packets.
     pub fn read(path: &Path) -> Self {
         let mut decoded = Self::default();
-        let Ok(mut file) = CaptureFile::open(path) else { return decoded };
+        let mut merge = Merge::files(&[path.to_owned()]);
         let mut engine = Engine::new(0, Limits::per_partition(1), Selection::all());
-        let mut batches = BatchBuilder::new("test", 1, Partition { number: 0, count: 1 });
-        let mut watermark_ns = i64::MIN;
-        while file.advance() {
+        let mut batcher = Batcher::new("test", 1, 1, LOCAL_BATCH_BYTES);
+        while let Some(Merged::Packet(packet, interface)) = merge.next_packet() {
             decoded.packets += 1;
-            let SourcePacket { ts_ns, data, original_length, interface } = file.packet();
-            let captured_on = &file.interfaces()[usize::try_from(interface).expect("few interfaces")];
-            let number = i64::try_from(decoded.packets).expect("few packets");
-            let link_type = u16::try_from(captured_on.link_type).expect("link types have 16 bits");
-            let packet = Packet { number, ts_ns, data, original_length, link_type, interface };
-            if batches.push(&packet, captured_on).is_err() {
-                decoded.push(&mut engine, &batches.finish(watermark_ns, PacketBatch::default()));
-                batches.push(&packet, captured_on).expect("an empty batch takes any packet");
+            if let Some(full) = batcher.push(&packet, interface) {
+                decoded.push(&mut engine, &full);
+                batcher.recycle(full);
             }
-            watermark_ns = watermark_ns.max(ts_ns);
         }
-        let mut last = batches.finish(watermark_ns, PacketBatch::default());
-        last.end_of_capture = true;
-        decoded.push(&mut engine, &last);
+        for last in batcher.finish() {
+            decoded.push(&mut engine, &last);
+        }
         assert_eq!(engine.counters().failed_packets, 0, "{}: a decoder panicked", path.display());
         decoded
     }

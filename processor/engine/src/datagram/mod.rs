@@ -10,7 +10,7 @@ use std::marker::PhantomData;
 
 use serde::{Serialize, de::DeserializeOwned};
 
-pub(crate) use expectation::Expectations;
+pub(crate) use expectation::{Expectations, Expected, Place};
 pub use requests::Requests;
 
 use crate::{
@@ -20,6 +20,7 @@ use crate::{
 
 datagrams! {
     ntp::Ntp,
+    tftp::Tftp,
 }
 
 /// A protocol whose messages are single datagrams.
@@ -76,6 +77,9 @@ pub struct Context {
     pub dst_port: u16,
     /// The message was sent by the side that did not begin the flow.
     pub from_responder: bool,
+    /// Time of the message that announced this one by [`Self::expect_answer_from_another_port`], ns.
+    /// Only the first message of a flow is announced.
+    pub expected_since_ns: Option<i64>,
     pub(crate) expects_answer_elsewhere: bool,
 }
 
@@ -120,6 +124,12 @@ impl Dispatch {
     pub(crate) fn from_name(name: &str) -> Option<Self> {
         let index = PARSERS.iter().position(|parser| parser.name == name)?;
         u8::try_from(index).ok().map(Self::Parser)
+    }
+
+    /// Whether bytes may be of the decoder's protocol.
+    fn may_be(self, bytes: &[u8]) -> bool {
+        let Self::Parser(index) = self else { return false };
+        PARSERS.get(usize::from(index)).is_some_and(|parser| (parser.probe)(bytes) != Probe::No)
     }
 
     /// Decides by a message between two ports.

@@ -8,7 +8,7 @@ use weir_contract::{Packet, WeirdReason, record, text::push_escaped};
 use super::{Entry, Key, LAYERS, Next};
 use crate::{
     cursor::{Cursor, Malformed},
-    datagram::{Context, Dispatch, Expectations, ParserState},
+    datagram::{Context, Dispatch, Expectations, Expected, ParserState, Place},
     defrag::{Fragment, Fragments},
     flow::{Compact, Encapsulation, FlowKey, FlowPacket, FlowTable, Found, Identity, Ports, Seen, flag, protocol},
     limits::{LAYERS_MAX, TUNNELS_MAX},
@@ -265,7 +265,8 @@ impl<'e> Walk<'e> {
         if payload.is_empty() {
             return;
         }
-        let Some(service) = self.service(found, ports, payload.peek()) else { return };
+        let expected = self.expected(found, ports, payload.peek());
+        let Some(service) = self.service(found, expected, ports, payload.peek()) else { return };
         let Some(parser) = self.parser(found.flow, service) else { return };
         self.keep_path(service.name());
         self.set_flow_scope(found);
@@ -274,6 +275,7 @@ impl<'e> Walk<'e> {
             src_port: ports.0,
             dst_port: ports.1,
             from_responder: found.from_responder,
+            expected_since_ns: expected.map(|expected| expected.since_ns),
             expects_answer_elsewhere: false,
         };
         let Some(state) = self.state.parsers.get_mut(parser) else { return };
@@ -281,10 +283,10 @@ impl<'e> Walk<'e> {
         let parsed = state.parse(payload, &mut context, &mut self.state.out);
         self.state.parsing = None;
         if context.expects_answer_elsewhere
-            && let Some((src, _)) = self.scope.addresses
+            && let Some((address, _)) = self.scope.addresses
         {
-            let Arrival { partition_key, packet, .. } = self.arrival;
-            self.state.expectations.announce(partition_key, src, ports.0, packet.ts_ns, service);
+            let place = Place { partition_key: self.arrival.partition_key, address, port: ports.0 };
+            self.state.expectations.announce(place, self.arrival.packet.ts_ns, service);
         }
         self.write_notes(service.name());
         if let Err(malformed) = parsed {
@@ -292,25 +294,35 @@ impl<'e> Walk<'e> {
         }
     }
 
+    /// What a new flow was expected to be.
+    fn expected(&mut self, found: Found, ports: (u16, u16), bytes: &[u8]) -> Option<Expected> {
+        if !found.is_new {
+            return None;
+        }
+        let (_, address) = self.scope.addresses?;
+        let place = Place { partition_key: self.arrival.partition_key, address, port: ports.1 };
+        self.state.expectations.take(place, self.arrival.packet.ts_ns, bytes)
+    }
+
     /// The flow's decoder, decided now if need be.
-    fn service(&mut self, found: Found, ports: (u16, u16), bytes: &[u8]) -> Option<Dispatch> {
+    fn service(
+        &mut self,
+        found: Found,
+        expected: Option<Expected>,
+        ports: (u16, u16),
+        bytes: &[u8],
+    ) -> Option<Dispatch> {
         let service = self.state.flows.get(found.flow)?.service();
         match service {
             Dispatch::Parser(_) => Some(service),
             Dispatch::Never => None,
             Dispatch::Undecided(tries) => {
-                let expected = if found.is_new { self.expected(ports) } else { None };
-                let decided = expected.unwrap_or_else(|| Dispatch::probe(tries, ports, bytes));
+                let decided =
+                    expected.map_or_else(|| Dispatch::probe(tries, ports, bytes), |expected| expected.service);
                 self.state.flows.set_service(found.flow, decided);
                 matches!(decided, Dispatch::Parser(_)).then_some(decided)
             }
         }
-    }
-
-    fn expected(&mut self, (_, dst_port): (u16, u16)) -> Option<Dispatch> {
-        let (_, dst) = self.scope.addresses?;
-        let Arrival { partition_key, packet, .. } = self.arrival;
-        self.state.expectations.take(partition_key, dst, dst_port, packet.ts_ns)
     }
 
     fn parser(&mut self, flow: u32, service: Dispatch) -> Option<u32> {
