@@ -22,6 +22,7 @@
 //! ```
 
 mod checksum;
+mod civil;
 mod cursor;
 mod datagram;
 mod defrag;

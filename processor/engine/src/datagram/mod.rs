@@ -20,6 +20,7 @@ use crate::{
 
 datagrams! {
     ntp::Ntp,
+    syslog::Syslog,
     tftp::Tftp,
 }
 
