@@ -2,25 +2,25 @@
 
 use std::io;
 
-/// Something wrong with one capture file (or the standard input).
+/// Something wrong with one source: a capture file, the standard input, or an interface.
 ///
-/// It reads as one line: file, what is wrong, where, and what to do about it.
+/// It reads as one line: the source, what is wrong, where, and what to do about it.
 #[derive(Debug, thiserror::Error)]
-#[error("{file}: {problem}{}", at(*.offset))]
-pub struct FileError {
-    /// The file as the user named it.
-    pub file: String,
+#[error("{name}: {problem}{}", at(*.offset))]
+pub struct SourceError {
+    /// The file or interface, as the user named it.
+    pub name: String,
     /// Bytes from the start of the capture (once decompressed) to what is wrong, if that is a place.
     pub offset: Option<u64>,
     /// What is wrong.
-    pub problem: FileProblem,
+    pub problem: SourceProblem,
 }
 
-impl FileError {
+impl SourceError {
     /// Whether the capture itself is damaged: its packets up to there were read, and there is
     /// nothing to be done but to look at how it was written.
     pub fn is_damage(&self) -> bool {
-        use FileProblem as P;
+        use SourceProblem as P;
         matches!(
             self.problem,
             P::Cut { .. }
@@ -38,9 +38,9 @@ fn at(offset: Option<u64>) -> String {
     offset.map(|offset| format!(" (at byte {offset} of the capture)")).unwrap_or_default()
 }
 
-/// The kinds of things that can be wrong with a capture file.
+/// The kinds of things that can be wrong with a source.
 #[derive(Debug, thiserror::Error)]
-pub enum FileProblem {
+pub enum SourceProblem {
     /// There is no such file.
     #[error("no such file: check the path")]
     Missing,
@@ -142,6 +142,9 @@ pub enum FileProblem {
         /// Interfaces described so far.
         known: usize,
     },
+    /// Capturing on an interface came to an end by itself.
+    #[error("capturing ended ({0}): is the interface still there, and up? What came before is kept")]
+    Capture(String),
     /// More interfaces than anyone has.
     #[error("has more than {limit} interfaces: reading ends there; what is before is read")]
     TooManyInterfaces {

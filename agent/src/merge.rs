@@ -1,9 +1,9 @@
 //! Several sources as one stream, in the order of time, numbered from 1.
 
 use crate::epoch::{self, Fingerprint};
-use crate::error::{FileError, FileProblem};
+use crate::error::{SourceError, SourceProblem};
 use crate::files::{CaptureFile, STDIN};
-use crate::source::{Damage, Source, Step};
+use crate::source::{Damage, KernelCounters, Source, Step};
 use std::cmp::Reverse;
 use std::collections::{BinaryHeap, HashMap};
 use std::mem;
@@ -60,6 +60,8 @@ pub struct Outcome {
     pub name: String,
     /// Packets read.
     pub packets: i64,
+    /// What the kernel counted; nothing for files.
+    pub kernel: KernelCounters,
     /// What was wrong with it. A file that could not be opened is here with no packets.
     pub damage: Damage,
     fingerprint: Option<Fingerprint>,
@@ -157,6 +159,21 @@ impl Merge {
         self.inputs.iter().map(|input| &input.outcome)
     }
 
+    /// What the kernel has counted so far, of all sources.
+    pub fn kernel_counters(&mut self) -> KernelCounters {
+        let mut sum = KernelCounters::default();
+        for input in &mut self.inputs {
+            if let State::Open(source) = &mut input.state {
+                input.outcome.kernel = source.kernel_counters();
+            }
+            let KernelCounters { received, dropped, interface_dropped } = input.outcome.kernel;
+            sum.received += received;
+            sum.dropped += dropped;
+            sum.interface_dropped += interface_dropped;
+        }
+        sum
+    }
+
     /// The epoch of replaying these files with these options, which are those that change what
     /// becomes of the packets; see [`epoch::epoch`].
     pub fn epoch(&self, options: &str) -> i64 {
@@ -194,8 +211,8 @@ impl Merge {
             let new = interfaces.iter().skip(input.interfaces.len());
             input.interfaces.extend(new.map_while(|interface| self.interfaces.index(interface)));
             if input.interfaces.len() < interfaces.len() {
-                let problem = FileProblem::TooManyInterfaces { limit: MAX_INTERFACES };
-                input.outcome.damage.add(FileError { file: input.outcome.name.clone(), offset: None, problem });
+                let problem = SourceProblem::TooManyInterfaces { limit: MAX_INTERFACES };
+                input.outcome.damage.add(SourceError { name: input.outcome.name.clone(), offset: None, problem });
                 input.end();
                 return Step::End;
             }
@@ -213,6 +230,7 @@ impl Input {
     fn end(&mut self) {
         if let State::Open(mut source) = mem::replace(&mut self.state, State::Ended) {
             self.outcome.damage.extend(source.take_damage());
+            self.outcome.kernel = source.kernel_counters();
         }
     }
 }

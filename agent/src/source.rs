@@ -1,6 +1,6 @@
 //! What every source of packets has in common.
 
-use crate::error::FileError;
+use crate::error::SourceError;
 use weir_contract::Interface;
 
 /// Problems of one source that are kept to be told; more are only counted.
@@ -51,6 +51,22 @@ pub trait Source {
 
     /// What was wrong since this was last asked.
     fn take_damage(&mut self) -> Damage;
+
+    /// What the kernel counted since the source was opened. Only interfaces have that.
+    fn kernel_counters(&mut self) -> KernelCounters {
+        KernelCounters::default()
+    }
+}
+
+/// What the kernel counted of an interface's packets.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct KernelCounters {
+    /// Packets it received that passed the filter: those handed out, and `dropped`.
+    pub received: i64,
+    /// Packets lost because its ring was full.
+    pub dropped: i64,
+    /// Packets lost by the interface or its driver.
+    pub interface_dropped: i64,
 }
 
 /// What was wrong with a source.
@@ -59,11 +75,11 @@ pub struct Damage {
     /// Packets of which only a part, or nothing, can be read, or whose lengths cannot be.
     pub packets: i64,
     /// The first few problems, in the order they were met.
-    pub problems: Vec<FileError>,
+    pub problems: Vec<SourceError>,
 }
 
 impl Damage {
-    pub(crate) fn add(&mut self, problem: FileError) {
+    pub(crate) fn add(&mut self, problem: SourceError) {
         if self.problems.len() < MAX_PROBLEMS {
             self.problems.push(problem);
         }

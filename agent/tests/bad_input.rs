@@ -10,7 +10,7 @@ use std::fs;
 use std::io::{Cursor, Read, Write};
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
-use weir_agent::{CaptureFile, FileError, Source, Step};
+use weir_agent::{CaptureFile, Source, SourceError, Step};
 
 /// What reading gave: times and lengths of the packets, link types, damaged packets, messages.
 #[derive(Debug)]
@@ -23,11 +23,11 @@ struct Outcome {
     only_damage: bool,
 }
 
-fn read(bytes: Vec<u8>) -> Result<Outcome, FileError> {
+fn read(bytes: Vec<u8>) -> Result<Outcome, SourceError> {
     read_from(Cursor::new(bytes))
 }
 
-fn read_from(stream: impl Read + Send + 'static) -> Result<Outcome, FileError> {
+fn read_from(stream: impl Read + Send + 'static) -> Result<Outcome, SourceError> {
     let mut file = CaptureFile::from_stream("test.pcap", stream)?;
     let mut packets = Vec::new();
     while file.advance() == Step::Packet {
@@ -40,7 +40,7 @@ fn read_from(stream: impl Read + Send + 'static) -> Result<Outcome, FileError> {
     let link_types = file.interfaces().iter().map(|interface| interface.link_type).collect();
     let damage = file.take_damage();
     let messages = damage.problems.iter().map(ToString::to_string).collect();
-    let only_damage = damage.problems.iter().all(FileError::is_damage);
+    let only_damage = damage.problems.iter().all(SourceError::is_damage);
     Ok(Outcome { packets, link_types, damaged: damage.packets, messages, only_damage })
 }
 

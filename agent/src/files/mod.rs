@@ -8,7 +8,7 @@ mod reading;
 mod time;
 
 use crate::epoch::{self, Fingerprint};
-use crate::error::{FileError, FileProblem};
+use crate::error::{SourceError, SourceProblem};
 use crate::source::{Damage, PacketInfo, Source, Step};
 use compression::Compression;
 use input::Input;
@@ -48,16 +48,16 @@ impl CaptureFile {
     /// # Errors
     /// It can't be read, or isn't a capture. What is wrong beyond its header ends up in
     /// [`Source::take_damage`].
-    pub fn open(path: &Path) -> Result<Self, FileError> {
+    pub fn open(path: &Path) -> Result<Self, SourceError> {
         if path == Path::new(STDIN) {
             return Self::from_stream("standard input", io::stdin());
         }
         let name = path.display().to_string();
-        let failed = |error| FileError { file: name.clone(), offset: None, problem: opening_problem(error) };
+        let failed = |error| SourceError { name: name.clone(), offset: None, problem: opening_problem(error) };
         let mut file = File::open(path).map_err(failed)?;
         let metadata = file.metadata().map_err(failed)?;
         if metadata.is_dir() {
-            return Err(FileError { file: name, offset: None, problem: FileProblem::Folder });
+            return Err(SourceError { name, offset: None, problem: SourceProblem::Folder });
         }
         if !metadata.is_file() {
             return Self::from_stream(&name, file);
@@ -72,28 +72,28 @@ impl CaptureFile {
     ///
     /// # Errors
     /// As for [`CaptureFile::open`].
-    pub fn from_stream(name: &str, mut stream: impl Read + Send + 'static) -> Result<Self, FileError> {
+    pub fn from_stream(name: &str, mut stream: impl Read + Send + 'static) -> Result<Self, SourceError> {
         let name = name.to_owned();
-        let failed = |error| FileError { file: name.clone(), offset: None, problem: opening_problem(error) };
+        let failed = |error| SourceError { name: name.clone(), offset: None, problem: opening_problem(error) };
         let head = epoch::read_head(&mut stream).map_err(failed)?;
         let fingerprint = Fingerprint::of_stream(&head);
         Self::new(name, head, stream, fingerprint)
     }
 
     fn new(
-        file: String,
+        name: String,
         head: Vec<u8>,
         rest: impl Read + Send + 'static,
         fingerprint: Fingerprint,
-    ) -> Result<Self, FileError> {
+    ) -> Result<Self, SourceError> {
         let compression = Compression::of(&head);
         let decoder = match compression.decoder(Cursor::new(head).chain(rest)) {
             Ok(decoder) => decoder,
-            Err(error) => return Err(FileError { file, offset: None, problem: FileProblem::Io(error) }),
+            Err(error) => return Err(SourceError { name, offset: None, problem: SourceProblem::Io(error) }),
         };
         let reading =
-            Reading { input: Input::new(decoder), file: file.clone(), compression, damage: Damage::default() };
-        let reader = Reader::new(reading).map_err(|problem| FileError { file, offset: None, problem })?;
+            Reading { input: Input::new(decoder), name: name.clone(), compression, damage: Damage::default() };
+        let reader = Reader::new(reading).map_err(|problem| SourceError { name, offset: None, problem })?;
         Ok(Self { reader, fingerprint })
     }
 
@@ -104,10 +104,10 @@ impl CaptureFile {
 }
 
 impl Reader {
-    fn new(mut reading: Reading) -> Result<Self, FileProblem> {
+    fn new(mut reading: Reading) -> Result<Self, SourceProblem> {
         let head = reading.input.peek(4);
         let Ok(magic) = <[u8; 4]>::try_from(head) else {
-            let problem = if head.is_empty() { FileProblem::Empty } else { not_a_capture(head) };
+            let problem = if head.is_empty() { SourceProblem::Empty } else { not_a_capture(head) };
             return Err(reading.stream_problem().unwrap_or(problem));
         };
         if pcap::is_magic(magic) {
@@ -117,7 +117,7 @@ impl Reader {
             return Ok(Self::Pcapng(Box::new(pcapng::PcapngReader::new(reading)?)));
         }
         if reading.compression != Compression::None && Compression::of(&magic) != Compression::None {
-            return Err(FileProblem::NestedCompression);
+            return Err(SourceProblem::NestedCompression);
         }
         Err(not_a_capture(&magic))
     }
@@ -180,16 +180,16 @@ pub(crate) fn is_capture(path: &Path) -> io::Result<bool> {
     }
 }
 
-fn not_a_capture(head: &[u8]) -> FileProblem {
+fn not_a_capture(head: &[u8]) -> SourceProblem {
     let bytes: Vec<_> = head.iter().map(|byte| format!("{byte:02x}")).collect();
-    FileProblem::NotACapture(bytes.join(" "))
+    SourceProblem::NotACapture(bytes.join(" "))
 }
 
-fn opening_problem(error: io::Error) -> FileProblem {
+fn opening_problem(error: io::Error) -> SourceProblem {
     match error.kind() {
-        io::ErrorKind::NotFound => FileProblem::Missing,
-        io::ErrorKind::PermissionDenied => FileProblem::Forbidden,
-        io::ErrorKind::IsADirectory => FileProblem::Folder,
-        _ => FileProblem::Io(error),
+        io::ErrorKind::NotFound => SourceProblem::Missing,
+        io::ErrorKind::PermissionDenied => SourceProblem::Forbidden,
+        io::ErrorKind::IsADirectory => SourceProblem::Folder,
+        _ => SourceProblem::Io(error),
     }
 }

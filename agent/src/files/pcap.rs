@@ -6,7 +6,7 @@
 
 use super::MAX_PACKET_BYTES;
 use super::reading::{Current, Reading};
-use crate::error::FileProblem;
+use crate::error::SourceProblem;
 use weir_contract::Interface;
 
 const FILE_HEADER_BYTES: usize = 24;
@@ -83,20 +83,20 @@ impl Layout {
 
 impl PcapReader {
     /// Reads the file header.
-    pub(super) fn new(mut reading: Reading) -> Result<Self, FileProblem> {
+    pub(super) fn new(mut reading: Reading) -> Result<Self, SourceProblem> {
         let header = reading.input.peek(FILE_HEADER_BYTES);
         let Ok(header) = <[u8; FILE_HEADER_BYTES]>::try_from(header) else {
             let had = header.len();
-            let cut = FileProblem::HeaderCut { had, needed: FILE_HEADER_BYTES };
+            let cut = SourceProblem::HeaderCut { had, needed: FILE_HEADER_BYTES };
             return Err(reading.stream_problem().unwrap_or(cut));
         };
         let [m0, m1, m2, m3, a0, a1, i0, i1, .., l0, l1, l2, l3] = header;
-        let mut layout = Layout::of_magic([m0, m1, m2, m3]).ok_or_else(|| FileProblem::NotACapture(String::new()))?;
+        let mut layout = Layout::of_magic([m0, m1, m2, m3]).ok_or_else(|| SourceProblem::NotACapture(String::new()))?;
         layout.lengths = match (layout.u16([a0, a1]), layout.u16([i0, i1])) {
             (2, 0..=2) | (543, _) => Lengths::OriginalFirst, // 543.0 is DG/UX
             (2, 3) => Lengths::SmallerIsCaptured,
             (2.., _) => Lengths::CapturedFirst,
-            (major, minor) => return Err(FileProblem::Version { format: "pcap", major, minor }),
+            (major, minor) => return Err(SourceProblem::Version { format: "pcap", major, minor }),
         };
         let interface = Interface { name: String::new(), link_type: link_type(layout.u32([l0, l1, l2, l3])) };
         reading.input.consume(FILE_HEADER_BYTES);
@@ -140,7 +140,7 @@ impl PcapReader {
         let (captured, original) = self.layout.lengths(u32([a0, a1, a2, a3]), u32([b0, b1, b2, b3]));
         let captured_bytes = usize::try_from(captured).unwrap_or(usize::MAX);
         if captured_bytes > MAX_PACKET_BYTES {
-            let problem = FileProblem::PacketTooLong { length: captured, limit: MAX_PACKET_BYTES };
+            let problem = SourceProblem::PacketTooLong { length: captured, limit: MAX_PACKET_BYTES };
             self.reading.note_packet(problem);
             return false;
         }
@@ -152,7 +152,7 @@ impl PcapReader {
             return false;
         }
         if captured > original {
-            self.reading.note_packet(FileProblem::LongerThanOriginal { captured, original });
+            self.reading.note_packet(SourceProblem::LongerThanOriginal { captured, original });
         }
         self.record_bytes = needed;
         self.current = Current { ts_ns, original_length: original, interface: 0, data: header_bytes..needed };

@@ -6,7 +6,7 @@
 use super::reading::{Current, Reading};
 use super::time::TickClock;
 use super::{MAX_BLOCK_BYTES, MAX_INTERFACES, MAX_PACKET_BYTES};
-use crate::error::{BlockReason, FileProblem};
+use crate::error::{BlockReason, SourceProblem};
 use pcap_parser::traits::PcapNGPacketBlock;
 use pcap_parser::{Block, InterfaceDescriptionBlock, OptionCode, parse_block_be, parse_block_le};
 use std::ops::ControlFlow;
@@ -62,11 +62,11 @@ struct BlockHead {
 }
 
 /// Why no further block follows: the file ends, or what is there is no block.
-type End = Option<FileProblem>;
+type End = Option<SourceProblem>;
 
 impl PcapngReader {
     /// Reads the first section header.
-    pub(super) fn new(reading: Reading) -> Result<Self, FileProblem> {
+    pub(super) fn new(reading: Reading) -> Result<Self, SourceProblem> {
         let mut reader = Self {
             reading,
             interfaces: Vec::new(),
@@ -80,8 +80,8 @@ impl PcapngReader {
         };
         match reader.next_block() {
             Ok(block) => reader.block_bytes = block.bytes,
-            Err(Some(FileProblem::Cut { had, needed, .. })) => return Err(FileProblem::HeaderCut { had, needed }),
-            Err(problem) => return Err(problem.unwrap_or(FileProblem::Empty)),
+            Err(Some(SourceProblem::Cut { had, needed, .. })) => return Err(SourceProblem::HeaderCut { had, needed }),
+            Err(problem) => return Err(problem.unwrap_or(SourceProblem::Empty)),
         }
         reader.start_section()?;
         Ok(reader)
@@ -117,7 +117,7 @@ impl PcapngReader {
         let head = self.reading.input.peek(LEAST_BYTES);
         let Some(&[t0, t1, t2, t3, l0, l1, l2, l3, o0, o1, o2, o3]) = head.first_chunk::<LEAST_BYTES>() else {
             let had = head.len();
-            let end = (had > 0).then_some(FileProblem::Cut { part: "block header", had, needed: LEAST_BYTES });
+            let end = (had > 0).then_some(SourceProblem::Cut { part: "block header", had, needed: LEAST_BYTES });
             return Err(self.reading.stream_problem().or(end));
         };
         if is_magic([t0, t1, t2, t3]) {
@@ -126,14 +126,14 @@ impl PcapngReader {
                 [0x4d, 0x3c, 0x2b, 0x1a] => false,
                 other => {
                     let reason = BlockReason::ByteOrder(u32::from_be_bytes(other));
-                    return Err(Some(FileProblem::Block { kind: SECTION_HEADER, reason }));
+                    return Err(Some(SourceProblem::Block { kind: SECTION_HEADER, reason }));
                 }
             };
         }
         let kind = self.u32([t0, t1, t2, t3]);
         let length = self.u32([l0, l1, l2, l3]);
         let bytes = usize::try_from(length).unwrap_or(usize::MAX);
-        let wrong = |reason| Err(Some(FileProblem::Block { kind, reason }));
+        let wrong = |reason| Err(Some(SourceProblem::Block { kind, reason }));
         if bytes < LEAST_BYTES || bytes % 4 != 0 {
             return wrong(BlockReason::Length(length));
         }
@@ -145,7 +145,7 @@ impl PcapngReader {
         let had = block.len();
         if had < bytes {
             self.lose_packet_of(kind);
-            let cut = FileProblem::Cut { part: "block", had, needed: bytes };
+            let cut = SourceProblem::Cut { part: "block", had, needed: bytes };
             return Err(Some(self.reading.stream_problem().unwrap_or(cut)));
         }
         let end = block.last_chunk().copied().map(|end| self.u32(end)).unwrap_or_default();
@@ -173,25 +173,25 @@ impl PcapngReader {
         }
     }
 
-    fn start_section(&mut self) -> Result<(), FileProblem> {
+    fn start_section(&mut self) -> Result<(), SourceProblem> {
         let (major, minor) = match self.parsed() {
             Some(Block::SectionHeader(header)) => (header.major_version, header.minor_version),
             _ => {
                 let reason = BlockReason::Content;
-                return Err(FileProblem::Block { kind: SECTION_HEADER, reason });
+                return Err(SourceProblem::Block { kind: SECTION_HEADER, reason });
             }
         };
         if major != 1 {
-            return Err(FileProblem::Version { format: "pcapng", major, minor });
+            return Err(SourceProblem::Version { format: "pcapng", major, minor });
         }
         self.section_start = self.interfaces.len();
         self.snap_length = 0;
         Ok(())
     }
 
-    fn add_interface(&mut self) -> Result<(), FileProblem> {
+    fn add_interface(&mut self) -> Result<(), SourceProblem> {
         if self.interfaces.len() >= MAX_INTERFACES {
-            return Err(FileProblem::TooManyInterfaces { limit: MAX_INTERFACES });
+            return Err(SourceProblem::TooManyInterfaces { limit: MAX_INTERFACES });
         }
         let (interface, clock, snap_length) = match self.parsed() {
             Some(Block::InterfaceDescription(block)) => {
@@ -199,7 +199,7 @@ impl PcapngReader {
             }
             _ => {
                 let reason = BlockReason::Content;
-                return Err(FileProblem::Block { kind: INTERFACE_DESCRIPTION, reason });
+                return Err(SourceProblem::Block { kind: INTERFACE_DESCRIPTION, reason });
             }
         };
         if self.section_start == self.interfaces.len() {
@@ -216,25 +216,25 @@ impl PcapngReader {
     fn take_packet(&mut self, block: &BlockHead) -> ControlFlow<()> {
         let Some(packet) = self.packet_block(block) else {
             let reason = BlockReason::Content;
-            self.reading.note_packet(FileProblem::Block { kind: block.kind, reason });
+            self.reading.note_packet(SourceProblem::Block { kind: block.kind, reason });
             return ControlFlow::Continue(());
         };
         let PacketBlock { interface: id, ticks, captured, original, data_start } = packet;
         let captured_bytes = usize::try_from(captured).unwrap_or(usize::MAX);
         if captured_bytes > MAX_PACKET_BYTES {
-            self.reading.note_packet(FileProblem::PacketTooLong { length: captured, limit: MAX_PACKET_BYTES });
+            self.reading.note_packet(SourceProblem::PacketTooLong { length: captured, limit: MAX_PACKET_BYTES });
             return ControlFlow::Continue(());
         }
         let interface = usize::try_from(id).unwrap_or(usize::MAX).saturating_add(self.section_start);
         let Some(clock) = self.clocks.get(interface) else {
             let known = self.interfaces.len() - self.section_start;
-            self.reading.note_packet(FileProblem::UnknownInterface { id, known });
+            self.reading.note_packet(SourceProblem::UnknownInterface { id, known });
             return ControlFlow::Continue(());
         };
         // A simple packet came after the packet before it: that is all there is to know.
         let ts_ns = ticks.map_or(self.current.ts_ns, |ticks| clock.ts_ns(ticks));
         if captured > original {
-            self.reading.note_packet(FileProblem::LongerThanOriginal { captured, original });
+            self.reading.note_packet(SourceProblem::LongerThanOriginal { captured, original });
         }
         self.current = Current {
             ts_ns,

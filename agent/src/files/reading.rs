@@ -2,7 +2,7 @@
 
 use super::compression::Compression;
 use super::input::Input;
-use crate::error::{FileError, FileProblem};
+use crate::error::{SourceError, SourceProblem};
 use crate::source::{Damage, PacketInfo};
 use std::io;
 use std::ops::Range;
@@ -28,41 +28,41 @@ impl Current {
 /// A capture being read.
 pub(super) struct Reading {
     pub(super) input: Input,
-    pub(super) file: String,
+    pub(super) name: String,
     pub(super) compression: Compression,
     pub(super) damage: Damage,
 }
 
 impl Reading {
     /// Notes a problem at the next byte.
-    pub(super) fn note(&mut self, problem: FileProblem) {
+    pub(super) fn note(&mut self, problem: SourceProblem) {
         let offset = Some(self.input.offset());
-        self.damage.add(FileError { file: self.file.clone(), offset, problem });
+        self.damage.add(SourceError { name: self.name.clone(), offset, problem });
     }
 
     /// Notes a problem at the next byte that costs a packet.
-    pub(super) fn note_packet(&mut self, problem: FileProblem) {
+    pub(super) fn note_packet(&mut self, problem: SourceProblem) {
         self.damage.packets += 1;
         self.note(problem);
     }
 
     /// The stream has ended where more was to come: says why, if it wasn't just its end.
-    pub(super) fn stream_problem(&mut self) -> Option<FileProblem> {
+    pub(super) fn stream_problem(&mut self) -> Option<SourceProblem> {
         self.input.take_error().map(|error| problem_of(error, self.compression))
     }
 
     /// Notes that the capture ends within something, or that reading failed there.
     pub(super) fn note_cut(&mut self, part: &'static str, had: usize, needed: usize) {
-        let problem = self.stream_problem().unwrap_or(FileProblem::Cut { part, had, needed });
+        let problem = self.stream_problem().unwrap_or(SourceProblem::Cut { part, had, needed });
         self.note(problem);
     }
 }
 
 /// What a failed read means: an error of the system, or of the decompressor.
-pub(super) fn problem_of(error: io::Error, compression: Compression) -> FileProblem {
+pub(super) fn problem_of(error: io::Error, compression: Compression) -> SourceProblem {
     match compression {
-        Compression::None => FileProblem::Io(error),
-        _ if error.raw_os_error().is_some() => FileProblem::Io(error),
-        _ => FileProblem::Compression { format: compression.name(), reason: error.to_string() },
+        Compression::None => SourceProblem::Io(error),
+        _ if error.raw_os_error().is_some() => SourceProblem::Io(error),
+        _ => SourceProblem::Compression { format: compression.name(), reason: error.to_string() },
     }
 }
