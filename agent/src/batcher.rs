@@ -82,6 +82,7 @@ impl Batcher {
         }
         self.clock.observe(packet.ts_ns);
         self.counters.packets += 1;
+        self.counters.received_packets += 1;
         self.counters.captured_bytes += i64::try_from(packet.data.len()).unwrap_or(i64::MAX);
         self.counters.original_bytes += i64::from(packet.original_length);
         full
@@ -131,7 +132,8 @@ impl Batcher {
     }
 
     /// What was counted so far. What the batcher can't see is to be entered here before the
-    /// counters go out: packets received, dropped and damaged, and the name of the source.
+    /// counters go out: packets that a kernel received and dropped, those damaged, and the name of
+    /// the source.
     pub fn counters(&mut self) -> &mut CaptureCounters {
         &mut self.counters
     }

@@ -60,6 +60,8 @@ pub struct Outcome {
     pub name: String,
     /// Packets read.
     pub packets: i64,
+    /// Bytes read of the file, as it is on disk.
+    bytes_read: u64,
     /// What the kernel counted; nothing for files.
     pub kernel: KernelCounters,
     /// What was wrong with it. A file that could not be opened is here with no packets.
@@ -159,6 +161,16 @@ impl Merge {
         self.inputs.iter().map(|input| &input.outcome)
     }
 
+    /// Bytes read of all files so far, as they are on disk: of their sizes together, how far reading
+    /// has come.
+    pub fn file_bytes_read(&self) -> u64 {
+        let read = |input: &Input| match &input.state {
+            State::Open(source) => source.file_bytes_read(),
+            State::Waiting(_) | State::Ended => input.outcome.bytes_read,
+        };
+        self.inputs.iter().map(read).sum()
+    }
+
     /// What the kernel has counted so far, of all sources.
     pub fn kernel_counters(&mut self) -> KernelCounters {
         let mut sum = KernelCounters::default();
@@ -188,6 +200,7 @@ impl Merge {
             let input = self.inputs.get_mut(index)?;
             let State::Waiting(path) = &mut input.state else { return Some(index) };
             let path = mem::take(path);
+            input.interfaces.clear(); // the file may be another one by now
             input.state = match CaptureFile::open(&path) {
                 Ok(file) => State::Open(Box::new(file)),
                 Err(error) => {
@@ -231,6 +244,7 @@ impl Input {
         if let State::Open(mut source) = mem::replace(&mut self.state, State::Ended) {
             self.outcome.damage.extend(source.take_damage());
             self.outcome.kernel = source.kernel_counters();
+            self.outcome.bytes_read = source.file_bytes_read();
         }
     }
 }

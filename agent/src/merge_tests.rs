@@ -157,10 +157,13 @@ fn files_are_opened_when_they_are_due_and_bad_ones_do_not_stop_the_others() {
     paths.push(folder.join("missing.pcap"));
     let mut merge = Merge::files(&paths);
     assert!(merge.inputs.iter().all(|input| !matches!(input.state, State::Open(_))));
+    assert!(merge.file_bytes_read() < 100, "only the files that have ended were read");
     let mut seen = Vec::new();
     while let Some(Merged::Packet(packet, _)) = merge.next_packet() {
         seen.push((packet.ts_ns / 1_000_000_000, packet.data[0]));
     }
+    let sizes = paths.iter().take(2).chain(&paths[3..5]).map(|path| fs::metadata(path).unwrap().len());
+    assert_eq!(merge.file_bytes_read(), sizes.sum::<u64>());
     fs::remove_dir_all(&folder).unwrap();
     assert_eq!(seen, [(5, 2), (10, 1), (15, 2), (20, 1)]);
     let outcomes: Vec<_> = merge.outcomes().map(|o| (o.packets, o.damage.packets, o.damage.problems.len())).collect();

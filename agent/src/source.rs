@@ -32,7 +32,7 @@ pub enum Step {
 ///
 /// The packet stays in the source until the next one is asked for, so that sources can be
 /// compared by their next packet without copying it.
-pub trait Source {
+pub trait Source: Send {
     /// Goes to the next packet.
     ///
     /// Problems don't stop here but end up in [`Source::take_damage`]: what was read before is kept.
@@ -51,6 +51,11 @@ pub trait Source {
 
     /// What was wrong since this was last asked.
     fn take_damage(&mut self) -> Damage;
+
+    /// Bytes read of the file so far, as it is on disk; nothing for other sources.
+    fn file_bytes_read(&self) -> u64 {
+        0
+    }
 
     /// What the kernel counted since the source was opened. Only interfaces have that.
     fn kernel_counters(&mut self) -> KernelCounters {

@@ -17,6 +17,8 @@ use std::fs::File;
 use std::io::{self, Cursor, Read};
 use std::mem;
 use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use weir_contract::Interface;
 
 /// The longest packet there is: libpcap's and Wireshark's limit.
@@ -35,6 +37,7 @@ pub const STDIN: &str = "-";
 pub struct CaptureFile {
     reader: Reader,
     fingerprint: Fingerprint,
+    bytes_read: Arc<AtomicU64>,
 }
 
 enum Reader {
@@ -87,14 +90,16 @@ impl CaptureFile {
         fingerprint: Fingerprint,
     ) -> Result<Self, SourceError> {
         let compression = Compression::of(&head);
-        let decoder = match compression.decoder(Cursor::new(head).chain(rest)) {
+        let bytes_read = Arc::new(AtomicU64::new(0));
+        let file = Counted { reader: Cursor::new(head).chain(rest), bytes: Arc::clone(&bytes_read) };
+        let decoder = match compression.decoder(file) {
             Ok(decoder) => decoder,
             Err(error) => return Err(SourceError { name, offset: None, problem: SourceProblem::Io(error) }),
         };
         let reading =
             Reading { input: Input::new(decoder), name: name.clone(), compression, damage: Damage::default() };
         let reader = Reader::new(reading).map_err(|problem| SourceError { name, offset: None, problem })?;
-        Ok(Self { reader, fingerprint })
+        Ok(Self { reader, fingerprint, bytes_read })
     }
 
     /// What tells this capture from others.
@@ -162,6 +167,24 @@ impl Source for CaptureFile {
             Reader::Pcapng(reader) => &mut reader.reading,
         };
         mem::take(&mut reading.damage)
+    }
+
+    fn file_bytes_read(&self) -> u64 {
+        self.bytes_read.load(Ordering::Relaxed)
+    }
+}
+
+/// A file that counts what is read of it, below the decompressor that owns it.
+struct Counted<R> {
+    reader: R,
+    bytes: Arc<AtomicU64>,
+}
+
+impl<R: Read> Read for Counted<R> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let count = self.reader.read(buffer)?;
+        self.bytes.fetch_add(u64::try_from(count).unwrap_or(u64::MAX), Ordering::Relaxed);
+        Ok(count)
     }
 }
 
