@@ -95,6 +95,15 @@ impl<'a> Cursor<'a> {
         Cursor { message, position: 0, base }
     }
 
+    /// Takes the next `length` bytes, or fewer if fewer are left, as the same message cut behind them:
+    /// what is before them can still be pointed at.
+    pub fn window_up_to(&mut self, length: usize) -> Self {
+        let end = self.position + length.min(self.remaining());
+        let window = Cursor { message: self.message.get(..end).unwrap_or_default(), ..*self };
+        self.position = end;
+        window
+    }
+
     /// Takes the next `length` bytes.
     #[inline]
     pub fn take(&mut self, length: usize) -> Result<&'a [u8], Malformed> {

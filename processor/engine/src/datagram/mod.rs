@@ -19,6 +19,10 @@ use crate::{
 };
 
 datagrams! {
+    dns::Dns,
+    llmnr::Llmnr,
+    mdns::Mdns,
+    nbns::Nbns,
     ntp::Ntp,
     syslog::Syslog,
     tftp::Tftp,

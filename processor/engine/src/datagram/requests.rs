@@ -35,6 +35,12 @@ impl<K: PartialEq> Requests<K> {
         self.pending.push((key, ts_ns));
     }
 
+    /// Whether a request waits: one more with this key repeats it.
+    pub fn is_pending(&self, key: &K, ts_ns: i64) -> bool {
+        let waits = |since: i64| ts_ns.saturating_sub(since) <= WAIT_MAX_NS;
+        self.pending.iter().any(|(pending, since)| pending == key && waits(*since))
+    }
+
     /// Time since the request that a response answers, ns. `None` if it was not seen, or too long ago.
     pub fn response(&mut self, key: &K, ts_ns: i64) -> Option<i64> {
         let at = self.pending.iter().position(|(pending, _)| pending == key)?;
@@ -52,9 +58,11 @@ mod tests {
     fn an_answer_takes_its_request() {
         let mut requests = Requests::default();
         requests.request(7, 100);
+        assert!(requests.is_pending(&7, 150));
         requests.request(7, 150);
         assert_eq!(requests.response(&7, 300), Some(200));
         assert_eq!(requests.response(&7, 300), None);
+        assert!(!requests.is_pending(&7, 300));
     }
 
     #[test]

@@ -1,0 +1,93 @@
+//! Whether bytes are a message.
+
+use super::{
+    Flavour,
+    message::Header,
+    name::{self, Labels},
+    netbios,
+    numbers::{DSO, class, opcode_name, rr_type},
+};
+use crate::{
+    cursor::{Cursor, Malformed},
+    datagram::Probe,
+};
+use weir_contract::WeirdReason;
+
+pub(in crate::datagram) fn probe(bytes: &[u8], flavour: Flavour) -> Probe {
+    let mut input = Cursor::new(bytes);
+    let Ok(header) = Header::read(&mut input) else { return Probe::No };
+    if flavour == Flavour::Dns && is_plain_query(header, input) {
+        return Probe::Yes;
+    }
+    if opcode_name(flavour, header.opcode()).is_empty() {
+        return Probe::No;
+    }
+    let mut counts = [header.questions, header.answers, header.authorities, header.additionals].into_iter();
+    if counts.all(|count| count == 0) {
+        // Servers that give up answer with a bare header.
+        let is_bare = header.is_response() || header.opcode() == DSO;
+        return if is_bare { Probe::Unsure } else { Probe::No };
+    }
+    match begins_with_entry(input, flavour) {
+        Ok(true) => Probe::Unsure,
+        // Captured in part.
+        Err(malformed) if malformed.reason == WeirdReason::Truncated => Probe::Unsure,
+        Ok(false) | Err(_) => Probe::No,
+    }
+}
+
+/// Whether a name, a type and a class follow that the flavour knows.
+fn begins_with_entry(mut input: Cursor<'_>, flavour: Flavour) -> Result<bool, Malformed> {
+    let first = input.peek().first();
+    if flavour == Flavour::Nbns && first.is_some_and(|&length| length != netbios::LABEL_BYTES) {
+        return Ok(false);
+    }
+    name::skip(&mut input)?;
+    let rr_type = input.u16()?;
+    let class = input.u16()?;
+    let class = if flavour == Flavour::Mdns { class & 0x7fff } else { class };
+    let is_known = matches!(class, class::IN | class::CH | class::HS | class::NONE | class::ANY);
+    Ok(is_known || rr_type == rr_type::OPT)
+}
+
+/// Whether a message is what resolvers ask all day, and nothing else: unmistakable on any port. One
+/// question for a host name in the Internet, with at most the record of EDNS, to the last byte.
+fn is_plain_query(header: Header, mut input: Cursor<'_>) -> bool {
+    const RECURSION_DESIRED: u16 = 0x0100;
+    const AUTHENTIC_AND_UNCHECKED: u16 = 0x0030;
+    let counts = (header.questions, header.answers, header.authorities);
+    if header.flags & !AUTHENTIC_AND_UNCHECKED != RECURSION_DESIRED || counts != (1, 0, 0) || header.additionals > 1 {
+        return false;
+    }
+    let mut labels = Labels::of(&input);
+    let mut count = 0;
+    while let Ok(Some(label)) = labels.next() {
+        let is_host = |byte: &u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_');
+        if !label.iter().all(is_host) {
+            return false;
+        }
+        count += 1;
+    }
+    if count < 2 || !matches!(labels.finish(&mut input, None), Ok(None)) {
+        return false;
+    }
+    ends_as_plain_query(input, header.additionals).unwrap_or(false)
+}
+
+fn ends_as_plain_query(mut input: Cursor<'_>, additionals: u16) -> Result<bool, Malformed> {
+    use rr_type::{A, AAAA, ANY, CNAME, HTTPS, MX, NS, OPT, PTR, SOA, SRV, TXT};
+    let question_type = input.u16()?;
+    let is_usual =
+        matches!(question_type, A | AAAA | ANY | CNAME | HTTPS | MX | NS | PTR | SOA | SRV | TXT);
+    if !is_usual || input.u16()? != class::IN {
+        return Ok(false);
+    }
+    if additionals == 1 {
+        let is_edns = input.u8()? == 0 && input.u16()? == OPT;
+        input.skip(6)?;
+        let length = input.u16()?;
+        input.skip(length.into())?;
+        return Ok(is_edns && input.is_empty());
+    }
+    Ok(input.is_empty())
+}

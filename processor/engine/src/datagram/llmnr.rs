@@ -1,0 +1,31 @@
+//! LLMNR (RFC 4795): messages of DNS, read by [`super::dns`].
+
+use super::{
+    Context, Datagram, Probe, Requests,
+    dns::{self, Flavour, RequestKey},
+};
+use crate::{
+    cursor::{Cursor, Malformed},
+    output::Output,
+};
+
+pub(crate) struct Llmnr;
+
+impl Datagram for Llmnr {
+    const NAME: &'static str = "llmnr";
+    const PORTS: &'static [u16] = &[5355];
+    type State = Requests<RequestKey>;
+
+    fn probe(bytes: &[u8]) -> Probe {
+        dns::probe(bytes, Flavour::Llmnr)
+    }
+
+    fn parse(
+        input: Cursor<'_>,
+        context: &mut Context,
+        requests: &mut Self::State,
+        out: &mut Output,
+    ) -> Result<(), Malformed> {
+        dns::parse(input, Flavour::Llmnr, context, Some(requests), out)
+    }
+}
