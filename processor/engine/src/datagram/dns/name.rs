@@ -164,6 +164,8 @@ pub(super) fn push_label(out: &mut String, label: &[u8]) {
 
 #[cfg(test)]
 mod tests {
+    #![allow(clippy::unwrap_used)]
+
     use super::*;
 
     /// The name at `position`, what is wrong with it, and where it ends.

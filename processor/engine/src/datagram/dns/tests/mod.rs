@@ -1,5 +1,7 @@
 //! Messages made by hand, and what becomes of them.
 
+#![allow(clippy::unwrap_used, clippy::panic)]
+
 mod bounds;
 mod edns;
 mod flavours;
