@@ -142,10 +142,13 @@ fn ours(record: &DynamicMessage, key: &str) -> Option<String> {
     }
     let Some(Value::Message(entry)) = entries.get(place[digits..].parse::<usize>().ok()?) else { return None };
     let text = value::of_record(entry, field)?;
-    match (field, value::of_record(entry, "netbios_suffix")) {
-        ("name", Some(suffix)) => Some(format!("{text}<{:02x}>", suffix.parse::<u8>().ok()?)),
-        // tshark shows the dot that is part of a label as any other dot.
-        ("name" | "target" | "mailbox", _) => Some(text.replace("\\x2e", ".")),
+    if !["name", "target", "mailbox"].contains(&field) {
+        return Some(text);
+    }
+    // tshark shows the dot that is part of a label as any other dot.
+    let text = text.replace("\\x2e", ".");
+    match value::of_record(entry, "netbios_suffix") {
+        Some(suffix) if field == "name" => Some(format!("{text}<{:02x}>", suffix.parse::<u8>().ok()?)),
         _ => Some(text),
     }
 }
@@ -208,11 +211,12 @@ fn domain_name(shown: &str) -> String {
     name.to_lowercase()
 }
 
-/// `WORKGROUP<1d> (Local Master Browser)` → `WORKGROUP<1d>`. All but the suffix is escaped as we do it.
+/// `WORKGROUP<1d> (Local Master Browser)` → `WORKGROUP<1d>`. All but the suffix is escaped as we do it, and
+/// zeros are padding as spaces are.
 fn netbios_name(shown: &str) -> String {
     let shown = shown.split(" (").next().unwrap_or_default();
     let (name, suffix) = shown.rsplit_once('<').unwrap_or((shown, ""));
-    let name = name.replace('<', "\\x").replace('>', "");
+    let name = name.replace("<00>", "").replace('<', "\\x").replace('>', "");
     if suffix.is_empty() { name } else { format!("{name}<{suffix}") }
 }
 
