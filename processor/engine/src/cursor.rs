@@ -48,6 +48,11 @@ impl<'a> Cursor<'a> {
         self.message.len() - self.position
     }
 
+    /// Bytes not read yet, as records count them.
+    pub fn remaining_u32(&self) -> u32 {
+        u32::try_from(self.remaining()).unwrap_or(u32::MAX)
+    }
+
     /// Whether all bytes are read.
     pub fn is_empty(&self) -> bool {
         self.remaining() == 0

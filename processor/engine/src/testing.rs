@@ -41,6 +41,16 @@ pub(crate) fn ipv4(protocol: u8, payload: &[u8]) -> Vec<u8> {
     frame
 }
 
+/// The packet in a frame of these builders, without its Ethernet header.
+pub(crate) fn packet_of(frame: &[u8]) -> &[u8] {
+    &frame[14..]
+}
+
+/// What becomes of a frame cut at each length, the shortest first.
+pub(crate) fn decode_cut_everywhere(frame: &[u8]) -> Vec<Records> {
+    (0..frame.len()).map(|length| decode(ETHERNET, &[frame[..length].to_vec()])).collect()
+}
+
 /// Everything an engine makes of frames a millisecond apart, all types selected.
 #[derive(Default)]
 pub(crate) struct Records(pub(crate) Vec<(RecordType, Vec<u8>)>);

@@ -3,18 +3,29 @@
 //! To add one: a message in `proto/`, a file in this folder that implements [`Layer`], and a line in
 //! the list below.
 
+mod tunnel;
 mod walk;
 
-pub(crate) use walk::{Arrival, IpHeader, State, Table, Transport, Tunnel, Walk};
+use tunnel::Tunnel;
+pub(crate) use walk::{Arrival, IpHeader, State, Table, Transport, Walk};
 
 use crate::cursor::{Cursor, Malformed};
 
 layers! {
     ethernet::Ethernet,
+    geneve::Geneve,
+    gre::Gre,
+    gtp_u::GtpU,
+    gue::Gue,
+    ipip::IpInIp,
     ipv4::Ipv4,
+    mpls::Mpls,
+    sctp::Sctp,
     tcp::Tcp,
+    teredo::Teredo,
     udp::Udp,
     udplite::UdpLite,
+    vxlan::Vxlan,
 }
 
 /// A protocol that other protocols follow, or that ends the packet.
@@ -51,6 +62,8 @@ pub(crate) enum Key {
     LlcSap(u8),
     /// PPP protocol number.
     Ppp(u16),
+    /// Nothing names it, and its bytes don't show what it is. No layer has this key.
+    Unnamed,
 }
 
 impl Key {
@@ -64,6 +77,7 @@ impl Key {
             Self::Llc => ("llc", 0),
             Self::LlcSap(value) => ("llc_sap", value.into()),
             Self::Ppp(value) => ("ppp_protocol", value.into()),
+            Self::Unnamed => ("", 0),
         }
     }
 }

@@ -3,7 +3,7 @@
 use std::net::IpAddr;
 
 use sha2::Sha256;
-use weir_contract::{Packet, WeirdReason, record, text::push_escaped};
+use weir_contract::{Packet, Record, WeirdReason, record, text::push_escaped};
 
 use super::{Entry, Key, LAYERS, Next};
 use crate::{
@@ -11,8 +11,8 @@ use crate::{
     datagram::{Context, Dispatch, Expectations, Expected, ParserState, Place},
     defrag::{Fragment, Fragments},
     flow::{Compact, Encapsulation, FlowKey, FlowPacket, FlowTable, Found, Identity, Ports, Seen, flag, protocol},
-    limits::{LAYERS_MAX, TUNNELS_MAX},
-    output::{Output, Scope},
+    limits::LAYERS_MAX,
+    output::{Draft, Output, Scope, Vlans},
     slab::Slab,
 };
 
@@ -104,7 +104,13 @@ pub(crate) struct Walk<'e> {
     /// Link-layer addresses around the innermost network layer: source, destination.
     pub(crate) macs: Option<([u8; 6], [u8; 6])>,
     pub(crate) ip: IpHeader,
-    flow: Option<Found>,
+    pub(super) flow: Option<Found>,
+    /// Between a tunnel's header and the IP header inside: the flow that carries the tunnel, and its scope.
+    pub(super) carrier: Option<(Found, Scope)>,
+    /// VLANs of the frame itself, not of those in its tunnels.
+    frame_vlans: Vlans,
+    /// Name of the layer being read.
+    layer: &'static str,
     layers: u8,
     keeps_path: bool,
 }
@@ -128,6 +134,9 @@ impl<'e> Walk<'e> {
             macs: None,
             ip: IpHeader::default(),
             flow: None,
+            carrier: None,
+            frame_vlans: Vlans::default(),
+            layer: "",
             layers: 0,
             keeps_path,
         }
@@ -160,6 +169,7 @@ impl<'e> Walk<'e> {
                 return None;
             }
             self.layers += 1;
+            self.layer = entry.name;
             self.keep_path(entry.name);
             let parsed = (entry.parse)(input, self);
             self.write_notes(entry.name);
@@ -180,18 +190,34 @@ impl<'e> Walk<'e> {
         &mut self.state.out
     }
 
+    /// A record of this packet as on the wire, and of its flow where it was counted in one. `None`
+    /// where the type is not selected.
+    pub(crate) fn record<R: Record>(&mut self) -> Option<Draft<'_, R>> {
+        if !self.state.out.selects::<R>() {
+            return None;
+        }
+        if let Some(found) = self.flow {
+            self.set_packet_scope(found);
+        }
+        self.state.out.record()
+    }
+
     /// Sets addresses and ports of the records to come, as on the wire.
     pub(crate) fn set_addresses(&mut self, src: IpAddr, dst: IpAddr) {
         self.scope.addresses = Some((src, dst));
         self.scope.ports = (0, 0);
         self.scope.identity = None;
         self.flow = None;
+        self.carrier = None;
         self.state.out.set_scope(self.scope, false);
     }
 
     /// Adds a VLAN to the records to come.
     pub(crate) fn push_vlan(&mut self, id: u16) {
         self.scope.vlans.push(id);
+        if self.scope.tunnel_depth == 0 {
+            self.frame_vlans.push(id);
+        }
         self.state.out.set_scope(self.scope, false);
     }
 
@@ -334,28 +360,9 @@ impl<'e> Walk<'e> {
         Some(parser)
     }
 
-    /// Goes one tunnel deeper. What was known of the layers around is the outer packet's; the flow
-    /// that carries the tunnel is told of once.
-    pub(crate) fn enter_tunnel(&mut self, input: &Cursor<'_>, tunnel: Tunnel) -> Result<(), Malformed> {
-        if self.scope.tunnel_depth >= TUNNELS_MAX {
-            return Err(input.malformed(WeirdReason::TunnelDepth, "more than 4 tunnels"));
-        }
-        if let Some(found) = self.flow
-            && self.state.flows.mark_tunnel(found.flow)
-        {
-            self.set_flow_scope(found);
-            if let Some(mut draft) = self.state.out.record::<record::Tunnel>() {
-                draft.kind.push_str(tunnel.kind);
-                draft.identifier = tunnel.identifier;
-                draft.inner_protocol.push_str(tunnel.inner);
-            }
-        }
-        self.scope.tunnel_depth += 1;
-        self.scope.identity = None;
-        self.encapsulation = tunnel.encapsulation;
-        self.flow = None;
-        self.state.out.set_scope(self.scope, false);
-        Ok(())
+    /// Whether what is being read is the payload of a flow.
+    pub(crate) fn is_in_flow(&self) -> bool {
+        self.flow.is_some()
     }
 
     /// Adds a fragment to its datagram, and goes on with that if it is whole.
@@ -402,24 +409,41 @@ impl<'e> Walk<'e> {
 
     /// Writes a Weird of the innermost flow, or of the packet where there is none yet.
     pub(crate) fn weird(&mut self, layer: &'static str, malformed: Malformed) {
-        if let Some(found) = self.flow {
+        if let Some(found) = self.innermost_flow() {
             if !self.state.flows.admit_weird(found.flow, layer, malformed.reason) {
                 return;
             }
-            self.set_flow_scope(found);
+            self.set_innermost_scope(found);
         }
         self.state.out.weird(layer, malformed);
     }
 
+    fn innermost_flow(&self) -> Option<Found> {
+        self.flow.or(self.carrier.map(|(found, _)| found))
+    }
+
+    fn set_innermost_scope(&mut self, found: Found) {
+        match self.carrier {
+            None => self.set_flow_scope(found),
+            Some((_, scope)) => {
+                let inner = std::mem::replace(&mut self.scope, scope);
+                self.set_flow_scope(found);
+                self.scope = inner;
+            }
+        }
+    }
+
     fn write_unknown(&mut self, key: Key, input: &Cursor<'_>) {
         const HEAD_BYTES: usize = 64;
-        if let Some(found) = self.flow {
-            self.set_flow_scope(found);
+        if let Some(found) = self.innermost_flow() {
+            self.set_innermost_scope(found);
         }
+        let layer = self.layer;
         let Some(mut unknown) = self.state.out.record::<record::Unknown>() else { return };
         let (kind, value) = key.kind_and_value();
         unknown.key.push_str(kind);
         unknown.value = value;
+        unknown.layer.push_str(layer);
         unknown.offset_bytes = input.offset();
         unknown.unread_bytes = u32::try_from(input.remaining()).unwrap_or(u32::MAX);
         let head = input.peek();
@@ -439,7 +463,7 @@ impl<'e> Walk<'e> {
         if !self.keeps_path {
             return;
         }
-        self.state.out.set_scope(Scope { vlans: self.scope.vlans, ..Scope::default() }, false);
+        self.state.out.set_scope(Scope { vlans: self.frame_vlans, ..Scope::default() }, false);
         let truncated = self.is_truncated();
         let packet = &self.arrival.packet;
         let State { out, path, .. } = &mut *self.state;
@@ -451,18 +475,6 @@ impl<'e> Walk<'e> {
         push_escaped(&mut draft.layers, path.as_bytes());
         draft.truncated = truncated;
     }
-}
-
-/// A tunnel that a layer found.
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct Tunnel {
-    pub(crate) kind: &'static str,
-    /// VNI, key, TEID, session or label.
-    pub(crate) identifier: Option<u32>,
-    /// Name of what is inside: `ethernet`, `ipv4`, …
-    pub(crate) inner: &'static str,
-    /// What tells flows inside it apart from those of equal addresses in another.
-    pub(crate) encapsulation: Encapsulation,
 }
 
 /// Whether an IP protocol is counted as a flow without ports before its layer is read. The others
