@@ -21,6 +21,7 @@
 //! # Ok::<(), weir_contract::BatchError>(())
 //! ```
 
+mod ber;
 mod checksum;
 mod civil;
 mod cursor;

@@ -24,6 +24,7 @@ datagrams! {
     mdns::Mdns,
     nbns::Nbns,
     ntp::Ntp,
+    snmp::Snmp,
     syslog::Syslog,
     tftp::Tftp,
 }

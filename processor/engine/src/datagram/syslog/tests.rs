@@ -1,3 +1,5 @@
+#![allow(clippy::panic)]
+
 use super::*;
 use crate::{
     limits::{LIST_MAX, TEXT_MAX},
