@@ -1,7 +1,5 @@
 //! Encoding records in one pass.
 
-use crate::proto::*;
-
 /// A message that appends its own encoding.
 pub trait Encode {
     /// Appends the protobuf encoding: fields by their numbers, as prost would.
@@ -38,8 +36,8 @@ pub mod wire {
         push(out);
         let length = out.len() - begin;
         if length < 0x80 {
-            if let Some(slot) = out.get_mut(begin - 1) {
-                *slot = (length & 0x7f) as u8;
+            if let (Some(slot), Ok(length)) = (out.get_mut(begin - 1), u8::try_from(length)) {
+                *slot = length;
             }
             return;
         }
@@ -54,11 +52,18 @@ pub mod wire {
     }
 }
 
-include!(concat!(env!("OUT_DIR"), "/encode.rs"));
+#[allow(clippy::all)]
+mod generated {
+    use super::{Encode, wire};
+    use crate::proto::*;
+
+    include!(concat!(env!("OUT_DIR"), "/encode.rs"));
+}
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::proto::{Connection, Meta, Tcp, TcpOption};
     use prost::Message as _;
 
     #[test]

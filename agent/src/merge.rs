@@ -186,6 +186,11 @@ impl Merge {
         sum
     }
 
+    /// What became of each source, at the end.
+    pub fn into_outcomes(self) -> Vec<Outcome> {
+        self.inputs.into_iter().map(|input| input.outcome).collect()
+    }
+
     /// The epoch of replaying these files with these options, which are those that change what
     /// becomes of the packets; see [`epoch::epoch`].
     pub fn epoch(&self, options: &str) -> i64 {

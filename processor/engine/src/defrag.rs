@@ -227,7 +227,7 @@ impl Pending {
                 }
                 _ => self.total = Some(end),
             }
-        } else if fragment.payload.len() % 8 != 0 {
+        } else if !fragment.payload.len().is_multiple_of(8) {
             complaint = Some((WeirdReason::BadFragment, "fragment of no whole number of 8 bytes"));
         }
         match self.insert(fragment.offset, fragment.payload) {

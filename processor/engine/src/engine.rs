@@ -43,6 +43,18 @@ pub struct Counters {
     pub failed_packets: u64,
 }
 
+impl Counters {
+    /// Adds what another engine has counted.
+    pub fn add(&mut self, other: &Self) {
+        self.packets += other.packets;
+        self.bytes += other.bytes;
+        self.late_flows += other.late_flows;
+        self.evicted_flows += other.evicted_flows;
+        self.evicted_datagrams += other.evicted_datagrams;
+        self.failed_packets += other.failed_packets;
+    }
+}
+
 /// One run of a sensor.
 pub(crate) struct Sensor {
     pub(crate) name: String,

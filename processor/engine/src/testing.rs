@@ -1,7 +1,6 @@
 //! Frames for the tests of decoders, and what becomes of them.
 
 use etherparse::PacketBuilder;
-use prost::Message as _;
 use weir_contract::{BatchBuilder, Interface, Packet, PacketBatch, Partition, Record, RecordType, Selection, record};
 
 use crate::{Engine, Limits, RecordSink};
@@ -77,22 +76,32 @@ impl Records {
 
 /// Frames a millisecond apart, as one batch that ends the capture.
 pub(crate) fn batch(link_type: u16, frames: &[Vec<u8>]) -> PacketBatch {
+    let times = (1_000_000_000..).step_by(1_000_000);
+    batch_at(link_type, &times.zip(frames.iter().cloned()).collect::<Vec<_>>())
+}
+
+/// Frames with their times in ns, as one batch that ends the capture.
+pub(crate) fn batch_at(link_type: u16, frames: &[(i64, Vec<u8>)]) -> PacketBatch {
     let interface = Interface { name: String::new(), link_type: link_type.into() };
     let mut builder = BatchBuilder::new("test", 1, Partition { number: 0, count: 1 });
-    let mut ts_ns = 1_000_000_000;
-    for (number, frame) in (1..).zip(frames) {
+    for (number, (ts_ns, frame)) in (1..).zip(frames) {
         let original_length = u32::try_from(frame.len()).unwrap();
-        let packet = Packet { number, ts_ns, data: frame, original_length, link_type, interface: 0 };
+        let packet = Packet { number, ts_ns: *ts_ns, data: frame, original_length, link_type, interface: 0 };
         builder.push(&packet, &interface).unwrap();
-        ts_ns += 1_000_000;
     }
-    PacketBatch { end_of_capture: true, ..builder.finish(ts_ns, PacketBatch::default()) }
+    let watermark_ns = frames.iter().map(|(ts_ns, _)| *ts_ns).max().unwrap_or_default();
+    PacketBatch { end_of_capture: true, ..builder.finish(watermark_ns, PacketBatch::default()) }
 }
 
 /// What becomes of frames.
 pub(crate) fn decode(link_type: u16, frames: &[Vec<u8>]) -> Records {
+    decode_batch(&batch(link_type, frames))
+}
+
+/// What becomes of a batch.
+pub(crate) fn decode_batch(batch: &PacketBatch) -> Records {
     let mut engine = Engine::new(0, Limits::per_partition(1), Selection::all());
     let mut records = Records::default();
-    engine.push(&batch(link_type, frames), &mut records).unwrap();
+    engine.push(batch, &mut records).unwrap();
     records
 }

@@ -50,8 +50,8 @@ impl Identity {
         value[4..].copy_from_slice(&self.uid);
         let value = u128::from_be_bytes(value);
         let mut text = [0; UID_DIGITS];
-        let mut low = (value % HALF) as u64;
-        let mut high = (value / HALF) as u64;
+        let mut low = u64::try_from(value % HALF).unwrap_or_default();
+        let mut high = u64::try_from(value / HALF).unwrap_or_default();
         for digit in text[8..].iter_mut().rev() {
             *digit = DIGITS[(low % 62) as usize];
             low /= 62;

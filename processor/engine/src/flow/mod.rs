@@ -15,6 +15,8 @@ mod side;
 pub(crate) mod snapshot;
 mod table;
 mod tcp;
+#[cfg(test)]
+mod tests;
 mod wheel;
 
 pub(crate) use connection::write_connection;

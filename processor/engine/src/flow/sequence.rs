@@ -155,7 +155,7 @@ impl Sequence {
         for (slot, run) in self.runs.iter_mut().zip(runs) {
             *slot = *run;
         }
-        self.run_count = runs.len().min(RUNS_MAX) as u8;
+        self.run_count = u8::try_from(runs.len().min(RUNS_MAX)).unwrap_or_default();
     }
 
     fn shift(&mut self, distance: u32) {

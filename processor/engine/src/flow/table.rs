@@ -457,7 +457,7 @@ impl FlowTable {
 
 /// Reminders are compared by these: seconds that are 136 years apart need no telling apart.
 fn low_bits(second: i64) -> u32 {
-    (second & 0xffff_ffff) as u32
+    (second.cast_unsigned() & 0xffff_ffff) as u32
 }
 
 /// Flows in an order that only they decide: by the end of their timeout, then by age.

@@ -138,13 +138,8 @@ pub(crate) fn conn_state(orig: Endpoint, resp: Endpoint, payload_bytes: u64, his
         (Reset, Reset) if payload_bytes == 0 => "REJ",
         (orig, Reset) if inactive(orig) => "RSTRH",
         (_, Reset) => "RSTR",
-        (Reset, resp) if inactive(resp) => {
-            if is_reset_of_silence(history) {
-                "RSTOS0"
-            } else {
-                "OTH"
-            }
-        }
+        (Reset, resp) if inactive(resp) && is_reset_of_silence(history) => "RSTOS0",
+        (Reset, resp) if inactive(resp) => "OTH",
         (Reset, _) => "RSTO",
         (Closed, Closed) => "SF",
         (Closed, resp) if inactive(resp) => "SH",
