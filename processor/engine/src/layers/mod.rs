@@ -46,7 +46,7 @@ pub(crate) trait Layer {
 }
 
 /// How a layer names the next one.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Key {
     /// LINKTYPE_ value of a capture (https://www.tcpdump.org/linktypes.html).
     LinkType(u16),
@@ -116,3 +116,17 @@ macro_rules! layers {
     };
 }
 use layers;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_key_names_one_layer() {
+        let mut keys: Vec<Key> = LAYERS.iter().flat_map(|entry| entry.keys).copied().collect();
+        let all = keys.len();
+        keys.sort_unstable();
+        keys.dedup();
+        assert_eq!(keys.len(), all);
+    }
+}

@@ -32,6 +32,7 @@ pub(crate) struct State {
 
 /// Layers by the keys that name them.
 pub(crate) struct Table {
+    /// Sorted by key: each UDP datagram asks for both its ports.
     keys: Vec<(Key, &'static Entry)>,
     ip_protocols: Vec<Option<&'static Entry>>,
 }
@@ -48,13 +49,17 @@ impl Table {
                 }
             }
         }
+        keys.sort_unstable_by_key(|&(key, _)| key);
         Self { keys, ip_protocols }
     }
 
     fn find(&self, key: Key) -> Option<&'static Entry> {
         match key {
             Key::IpProtocol(number) => self.ip_protocols.get(usize::from(number)).copied().flatten(),
-            key => self.keys.iter().find(|(of, _)| *of == key).map(|(_, entry)| *entry),
+            key => {
+                let at = self.keys.binary_search_by_key(&key, |&(key, _)| key).ok()?;
+                self.keys.get(at).map(|&(_, entry)| entry)
+            }
         }
     }
 }
