@@ -212,6 +212,20 @@ class Lab:
                 host.run(["ethtool", "-K", interface, "rx", "off", "tx", "off", "tso", "off", "gso", "off", "gro", "off"])
             host.run(["ip", "link", "set", interface, "up"])
 
+    def pair(self, ipv6=True, **cable):
+        """Two hosts and a cable: alice, the client, is .1 and bob, the server, .2."""
+        alice, bob = self.host("alice", ipv6), self.host("bob", ipv6)
+        self.cable(alice, bob, **cable)
+        for number, host in enumerate((alice, bob), start=1):
+            host.address(f"192.0.2.{number}/24", *([f"2001:db8::{number}/64"] if ipv6 else []))
+        if ipv6:
+            self.let_groups_settle()
+        return alice, bob
+
+    def let_groups_settle(self):
+        """Waits for the reports of multicast groups that follow a new address or interface."""
+        time.sleep(3)
+
     def switch(self, *hosts, name="switch"):
         """Joins hosts by a bridge. Its `br0` shows each frame once, like a mirror port."""
         switch = self.host(name, ipv6=False)
@@ -225,7 +239,7 @@ class Lab:
     def capture(self, host, interface, name, what, *packages, options=(), only="", settle=0.3):
         """Records an interface into `name` while the block runs."""
         file = self.captures_folder / name
-        command = ["nsenter", f"--target={host.pid}", "--net", "tcpdump", "-Z", "root", "-U", "-n",
+        command = ["nsenter", f"--target={host.pid}", "--net", "tcpdump", "-Z", "root", "-U", "-n", "--immediate-mode",
                    "-B", "8192", "-i", interface, "-w", str(file), *options]
         if only:
             command.append(only)

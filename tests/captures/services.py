@@ -5,24 +5,26 @@ from pathlib import Path
 HERE = Path(__file__).resolve().parent
 
 
-def knot(host, zones, listen, extra=""):
-    """Authoritative DNS. `listen` is a list in Knot's own form, such as `192.0.2.53@53`."""
+def knot(host, zones, listen, modules="zone:", options=None):
+    """Authoritative DNS on port 53. `listen` is a list in Knot's own form, `options` are lines for a zone."""
     entries = ""
     for name, zone in zones.items():
-        entries += f"  - domain: {name}\n    file: {host.file(f'{name}.zone', zone)}\n"
-    port = int(listen.split(",")[0].split("@")[1])
+        entries += f"  - domain: {name}\n    file: {host.file(f'{name}.zone', zone)}\n{(options or {}).get(name, '')}"
     config = host.file("knot.conf", f"""
 server:
     listen: [ {listen} ]
     rundir: /run
+    edns-client-subnet: on
+    udp-max-payload: 4096
     identity: ""
     version: ""
+    nsid: 0x6e73312e6578616d706c65
 database:
     storage: /var/lib
-{extra or 'zone:'}
+{modules}
 {entries}""")
-    host.serve(["knotd", "-c", str(config)], "udp", port)
-    host.serve(["true"], "tcp", port)
+    host.serve(["knotd", "-c", str(config)], "udp", 53)
+    host.serve(["true"], "tcp", 53)
 
 
 def certificate(host, names):
@@ -57,7 +59,8 @@ http {{
 def ntpd(host, *peers):
     """A server that trusts itself ('orphan'), or asks `peers`. It may not set the machine's clock."""
     sources = "".join(f"server {peer} iburst minpoll 3\n" for peer in peers) or "tos orphan 3 orphanwait 1\n"
-    config = host.file("ntp.conf", f"{sources}restrict default nomodify\n")
+    config = host.file("ntp.conf", f"{sources}restrict default nomodify\n"
+                       "restrict 192.0.2.0 mask 255.255.255.0\nrestrict 2001:db8:: mask ffff:ffff::\n")
     host.serve(["setpriv", "--bounding-set=-sys_time", "ntpd", "-n", "-c", str(config)], "udp", 123)
 
 
@@ -116,12 +119,13 @@ log file = /dev/stdout
 
 def snmpd(host, description, extra=""):
     config = host.file("snmpd.conf", f"""
-agentaddress udp:161
+agentaddress udp:161,udp6:161
 sysdescr {description}
 syslocation floor 2
 syscontact it@example.org
 sysobjectid 1.3.6.1.4.1.32473.1
 rocommunity public
+rocommunity6 public
 rwcommunity private
 {extra}""")
     host.run("mkdir -p /var/lib/snmp")
