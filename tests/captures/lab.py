@@ -16,6 +16,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+import pcapng
+
 # Programs see this and no more: the machine's own environment may hold names and addresses.
 ENVIRONMENT = {
     "PATH": "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",
@@ -27,6 +29,7 @@ ENVIRONMENT = {
 BOOT = """set -e
 hostname "$1"
 mount --make-rprivate /
+mount -t sysfs sysfs /sys
 mount -t tmpfs tmpfs /run
 mount -t tmpfs tmpfs /var
 mkdir -p /run/home /run/lock /run/sshd /var/log /var/lib /var/cache /var/tmp /var/spool
@@ -153,6 +156,9 @@ class Host:
             extra = ["nodad"] if ":" in address else []
             self.run(["ip", "address", "add", address, "dev", interface, *extra])
 
+    def hardware_address(self, interface="eth0"):
+        return self.run(["cat", f"/sys/class/net/{interface}/address"]).strip()
+
     def route(self, target, via):
         self.run(["ip", "route", "add", target, "via", via])
 
@@ -183,14 +189,20 @@ class Lab:
         if kind is not None:
             for process in self.processes:
                 print(f"--- {process.command}\n{process.output()[-1500:]}")
+        self.end_hosts()
+        shutil.rmtree(self.folder, ignore_errors=True)
+
+    def end_hosts(self):
+        """Ends all hosts and what runs on them, so that a scenario can build another network."""
         for host in self.hosts:
             host.holder.kill()
             host.holder.wait()
+            shutil.rmtree(host.folder)
         for process in self.processes:
             if process.popen.poll() is None:
                 process.popen.kill()
             process.popen.wait()
-        shutil.rmtree(self.folder, ignore_errors=True)
+        self.hosts, self.processes, self.interfaces = [], [], 0
 
     def host(self, name, ipv6=True):
         host = Host(self, name, ipv6)
@@ -240,7 +252,7 @@ class Lab:
         """Records an interface into `name` while the block runs."""
         file = self.captures_folder / name
         command = ["nsenter", f"--target={host.pid}", "--net", "tcpdump", "-Z", "root", "-U", "-n", "--immediate-mode",
-                   "-B", "8192", "-i", interface, "-w", str(file), *options]
+                   "-s", "131072", "-B", "65536", "-i", interface, "-w", str(file), *options]
         if only:
             command.append(only)
         # Without a process namespace nsenter becomes tcpdump, and so gets its signals.
@@ -259,6 +271,17 @@ class Lab:
             _, errors = tcpdump.communicate(timeout=10)
         if " 0 packets dropped by kernel" not in f" {errors.replace(chr(10), ' ')}":
             raise Failed(f"tcpdump on {host.name} lost packets:\n{errors}")
+        self.note(name, what, "tcpdump", *packages)
+
+    def join(self, name, sources, comment, what, *packages, known_names=(), packet_comments=None):
+        """Makes one pcapng of (recorded file, interface, description) and takes the recorded files' place."""
+        folder = self.captures_folder
+        pcapng.join(folder / name, [(folder / file, *about) for file, *about in sources], comment, known_names,
+                    packet_comments)
+        parts = {file for file, *_ in sources}
+        for part in parts:
+            (folder / part).unlink()
+        self.captures = [capture for capture in self.captures if capture.file.name not in parts]
         self.note(name, what, "tcpdump", *packages)
 
     def note(self, name, what, *packages, generator=""):

@@ -56,6 +56,7 @@ PACKAGES = {
     "openssh-client": "/usr/bin/ssh",
     "openssh-server": "/usr/sbin/sshd",
     "openssl": "/usr/bin/openssl",
+    "python3": "/usr/bin/python3",
     "radvd": "/usr/sbin/radvd",
     "samba": "/usr/sbin/nmbd",
     "samba-common-bin": "/usr/bin/nmblookup",
@@ -67,7 +68,6 @@ PACKAGES = {
     "traceroute": "/usr/sbin/traceroute",
     "tshark": "/usr/bin/tshark",
     "udhcpc": "/usr/sbin/udhcpc",
-    "wide-dhcpv6-client": "/usr/sbin/dhcp6c",
     "zstd": "/usr/bin/zstd",
 }
 

@@ -2,7 +2,15 @@
 
 from pathlib import Path
 
+from lab import wait_until
+
 HERE = Path(__file__).resolve().parent
+
+
+def wire(host, *arguments):
+    """A long cable, see wire.py."""
+    process = host.start(["python3", str(HERE / "wire.py"), *arguments])
+    wait_until(lambda: "up" in process.output(), "wire.py does not start", process.output)
 
 
 def knot(host, zones, listen, modules="zone:", options=None):
@@ -114,7 +122,7 @@ pid directory = /run/samba
 log file = /dev/stdout
 """)
     host.run("mkdir -p /run/samba/nmbd /var/log/samba")
-    host.serve(["nmbd", "--foreground", "--no-process-group", "-s", str(config)], "udp", 137)
+    return host.serve(["nmbd", "--foreground", "--no-process-group", "-s", str(config)], "udp", 137)
 
 
 def snmpd(host, description, extra=""):
@@ -137,7 +145,7 @@ def avahi(host, files):
     for name in ("avahi-daemon.conf", *files):
         host.file(f"avahi/{'' if name.endswith('conf') else 'services/'}{name}", files.get(name, AVAHI))
     host.run("mkdir -p /run/dbus && mount --bind avahi /etc/avahi && dbus-daemon --system --fork --nosyslog")
-    host.start(["avahi-daemon", "--no-drop-root", "--no-chroot", "--no-rlimits"])
+    return host.start(["avahi-daemon", "--no-drop-root", "--no-chroot", "--no-rlimits"])
 
 
 AVAHI = """[server]

@@ -3,7 +3,6 @@
 import random
 from socket import AF_INET, AF_INET6, inet_pton
 
-import pcapng
 import services
 from lab import together
 
@@ -172,7 +171,7 @@ def internet(lab, gateway):
     world, line = lab.host("internet"), lab.host("line", ipv6=False)
     lab.cable(gateway, line, "eth1", "left")
     lab.cable(world, line, "eth0", "right")
-    line.start(["python3", str(services.HERE / "wire.py"), "left", "right", "--delay-ms", "4"])
+    services.wire(line, "left", "right", "--delay-ms", "4")
     gateway.address("198.51.100.1/24", "2001:db8:2::1/64", interface="eth1")
     world.address("198.51.100.53/24", "198.51.100.80/24", "203.0.113.10/32", "203.0.113.11/32",
                   "2001:db8:2::80/64", "2001:db8:2::10/64")
@@ -246,16 +245,12 @@ def record(lab):
         services.avahi(carol, {})
         together(*((host, script.format(**fill)) for host, script in
                    ((alice, ALICE), (bob, BOB), (carol, CAROL), (monitor, MONITOR))))
-    lab.captures.clear()
-    source = lab.captures_folder / recorded
     family = {name: AF_INET6 if ":" in name else AF_INET for name in NAMES}
-    pcapng.join(lab.captures_folder / "office.pcapng", [(source, "br0", "mirror port of the office switch")],
-                comment="Half a minute in a small office",
-                known_names=[(inet_pton(family[address], address), name) for address, name in NAMES.items()])
-    source.unlink()
-    lab.note("office.pcapng", "**The demo.** Half a minute in a small office: four clients, a printer, a file server and a "
+    lab.join("office.pcapng", [(recorded, "br0", "mirror port of the office switch")], "Half a minute in a small office",
+             "**The demo.** Half a minute in a small office: four clients, a printer, a file server and a "
              "gateway with DHCP, DNS, NTP, web over HTTP and HTTPS, ssh, SNMP, syslog, TFTP, mDNS, NetBIOS names, ping, "
              "traceroute, router advertisements, a refused port, a reset, a host that is not there. pcapng, ns, with "
-             "name-resolution and statistics blocks", "tcpdump", "curl", "nginx-light", "dnsmasq-base", "knot",
+             "name-resolution and statistics blocks", "curl", "nginx-light", "dnsmasq-base", "knot",
              "bind9-dnsutils", "udhcpc", "ntpsec", "openssh-server", "snmpd", "avahi-daemon", "samba", "atftpd",
-             "bsdutils", "iputils-ping", "traceroute")
+             "bsdutils", "iputils-ping", "traceroute",
+             known_names=[(inet_pton(family[address], address), name) for address, name in NAMES.items()])
