@@ -14,6 +14,7 @@ import tempfile
 import time
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import pcapng
@@ -143,7 +144,7 @@ class Host:
         """Starts a daemon and waits until it listens."""
         process = self.start(command)
         for port in ports:
-            wait_until(lambda: self.listens(protocol, port),
+            wait_until(partial(self.listens, protocol, port),
                        f"{self.name}: {command!r} does not listen on {protocol} {port}", process.output)
         return process
 
@@ -175,10 +176,11 @@ class Host:
 class Lab:
     """All hosts of one scenario; use it in a `with` block, which ends them."""
 
-    def __init__(self, captures_folder):
-        self.captures_folder = Path(captures_folder)
+    def __init__(self):
         self.folder = Path(tempfile.mkdtemp(prefix="weir-lab-"))
         self.folder.chmod(0o755)
+        self.captures_folder = self.folder / "captures"
+        self.captures_folder.mkdir()
         self.hosts, self.processes, self.captures = [], [], []
         self.interfaces = 0
 
@@ -248,13 +250,13 @@ class Lab:
         return switch
 
     @contextmanager
-    def capture(self, host, interface, name, what, *packages, options=(), only="", settle=0.3):
+    def capture(self, host, interface, name, what, *packages, options=(), settle=0.3):
         """Records an interface into `name` while the block runs."""
         file = self.captures_folder / name
-        command = ["nsenter", f"--target={host.pid}", "--net", "tcpdump", "-Z", "root", "-U", "-n", "--immediate-mode",
-                   "-s", "131072", "-B", "65536", "-i", interface, "-w", str(file), *options]
-        if only:
-            command.append(only)
+        # One frame of the ring holds one packet in this mode: 512 of them.
+        command = ["setpriv", "--pdeathsig", "KILL", "nsenter", f"--target={host.pid}", "--net",
+                   "tcpdump", "-Z", "root", "-U", "-n", "--immediate-mode", "-s", "131072", "-B", "65536",
+                   "-i", interface, "-w", str(file), *options]
         # Without a process namespace nsenter becomes tcpdump, and so gets its signals.
         tcpdump = subprocess.Popen(command, stderr=subprocess.PIPE, env=ENVIRONMENT, text=True,
                                    start_new_session=True)

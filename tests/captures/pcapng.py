@@ -1,4 +1,5 @@
-"""Writes pcapng (draft-ietf-opsawg-pcapng): joins pcap files into one with comments, names and statistics."""
+"""Reads and writes pcap, and joins pcap files into pcapng (draft-ietf-opsawg-pcapng) with comments, names and
+statistics."""
 
 import struct
 
@@ -72,6 +73,16 @@ def read_pcap(file):
         packets.append((seconds * 10**9 + fraction * scale, data[at + 16:at + 16 + captured], original))
         at += 16 + captured
     return link_type, snap_length, packets
+
+
+def write_pcap(target, link_type, packets, order="<", magic=0xA1B2C3D4):
+    """Writes (nanoseconds, data) pairs; `order` and `magic` choose the byte order and the unit of time."""
+    scale = {0xA1B2C3D4: 1000, 0xA1B23C4D: 1}[magic]
+    written = [struct.pack(f"{order}IHHiIII", magic, 2, 4, 0, 0, 262144, link_type)]
+    for time, data in packets:
+        seconds, rest = divmod(time, 10**9)
+        written.append(struct.pack(f"{order}IIII", seconds, rest // scale, len(data), len(data)) + data)
+    target.write_bytes(b"".join(written))
 
 
 def join(target, sources, comment, known_names=(), packet_comments=None):

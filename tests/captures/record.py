@@ -11,6 +11,7 @@ import importlib
 import os
 import platform
 import re
+import shutil
 import signal
 import socket
 import subprocess
@@ -115,7 +116,7 @@ def refuse_machine_data(file):
 
 
 def packets(file):
-    tshark = subprocess.run(["tshark", "-r", "-", "-T", "fields", "-e", "frame.number"], input=content(file),
+    tshark = subprocess.run(["tshark", "-r", str(file), "-T", "fields", "-e", "frame.number"],
                             check=True, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL)
     return len(tshark.stdout.splitlines())
 
@@ -164,11 +165,13 @@ def main():
     for name in chosen:
         print(f"{name} …", flush=True)
         signal.alarm(SECONDS_PER_SCENARIO)
-        with Lab(HERE) as lab:
+        with Lab() as lab:
             importlib.import_module(name).record(lab)
-        signal.alarm(0)
-        for capture in lab.captures:
-            refuse_machine_data(capture.file)
+            signal.alarm(0)
+            for capture in lab.captures:
+                refuse_machine_data(capture.file)
+                # Only now, so that a scenario that fails leaves the old captures.
+                capture.file = Path(shutil.copyfile(capture.file, HERE / capture.file.name))
         update_readme(lab.captures)
 
 

@@ -37,7 +37,7 @@ def rules(values):
 class Wire:
     def __init__(self, sides, delay, drop, hold, repeat):
         self.ports = {side: open_port(side) for side in sides}
-        self.other = dict(zip(sides, reversed(sides)))
+        self.other = dict(zip(sides, reversed(sides), strict=True))
         self.delay, self.drop, self.hold, self.repeat = delay, rules(drop), rules(hold), rules(repeat)
         self.count = dict.fromkeys(sides, 0)
         self.held = dict.fromkeys(sides)

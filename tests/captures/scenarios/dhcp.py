@@ -91,8 +91,8 @@ also request dhcp6.sntp-servers, dhcp6.info-refresh-time;
 def dhcpd(host, version, config, *interfaces):
     leases = host.file(f"dhcpd{version}.leases", "")
     path = host.file(f"dhcpd{version}.conf", config)
-    return host.serve(["dhcpd", f"-{version}", "-f", "-d", "-cf", str(path), "-lf", str(leases), "-pf", f"/run/dhcpd{version}.pid",
-                *interfaces], "udp", 547 if version == 6 else 67)
+    command = ["dhcpd", f"-{version}", "-f", "-d", "-cf", str(path), "-lf", str(leases), "-pf", f"/run/dhcpd{version}.pid"]
+    return host.serve([*command, *interfaces], "udp", 547 if version == 6 else 67)
 
 
 def client(host, version, config, lease=""):

@@ -60,7 +60,7 @@ def record(lab):
         host.run(f"ip address add 2001:db8:9::{number}/64 dev tun0 nodad")
     lab.let_groups_settle()
     tunnel = TALK.format(peer4="10.0.0.2", peer6="2001:db8:9::2")
-    with lab.capture(alice, "tun0", "raw-ip.pcap", "a tunnel interface: IP without any link layer (RAW)", "socat", *programs):
+    with lab.capture(alice, "tun0", "raw-ip.pcap", "a tunnel interface: IP without a link layer (RAW)", "socat", *programs):
         alice.run(tunnel)
 
     parts = (("eth0", "Ethernet"), ("tun0", "raw IP"), ("any", "all interfaces"))

@@ -78,7 +78,8 @@ browse() {{
     dig +short HTTPS "$1" >&2
     curl -sS -L --cacert {ca} -o /dev/null "http://$1/$2"
     curl -sS --cacert {ca} --http1.1 --parallel --parallel-max 4 $(seq -f "-o /dev/null https://$1/static/%g.css" 1 6)
-    curl -sS --cacert {ca} --parallel --parallel-immediate --parallel-max 3 $(seq -f "-o /dev/null https://cdn.example.net/image/%g.jpg" "$3" $(($3 + 3)))
+    images=$(seq -f "-o /dev/null https://cdn.example.net/image/%g.jpg" "$3" $(($3 + 3)))
+    curl -sS --cacert {ca} --parallel --parallel-immediate --parallel-max 3 $images
 }}
 browse www.example.org index.html 1
 sleep 2
@@ -89,7 +90,7 @@ sleep 1
 curl -sS -o /dev/null http://nas.office.example.org:8081/ || true
 socat -u TCP:nas.office.example.org:7777 OPEN:/dev/null || true
 head -c 60000 {page} | nc.openbsd -N printer.office.example.org 9100
-ssh -F {ssh_config} nas.office.example.org 'cat /etc/services; sleep 1; echo done' > /dev/null
+ssh -F {ssh_config} nas.office.example.org 'cat {page}; sleep 1; echo done' > /dev/null
 sleep 2
 browse www.example.org more.html 6
 dig +short no-such-host.example.org
@@ -99,7 +100,10 @@ ping -c 5 -i 0.5 www.example.org
 BOB = """set -e
 sleep 1
 udhcpc -i eth0 -s {lease} -x hostname:bob -q -n -t 3 -f -A 2
-for name in www.example.org mail.example.com www.example.net; do dig +noall +answer "$name" A; dig +noall +answer "$name" AAAA; done
+for name in www.example.org mail.example.com www.example.net; do
+    dig +noall +answer "$name" A
+    dig +noall +answer "$name" AAAA
+done
 dig +short MX example.org; dig +short TXT example.org; dig +short -x 192.0.2.20; dig +short SRV _ldap._tcp.office.example.org
 logger --server 192.0.2.10 --udp --port 514 --rfc3164 --tag backup 'backup of /home started'
 curl -sS -o /dev/null http://nas.office.example.org/share/archive.tar
@@ -162,7 +166,7 @@ def random_bytes(seed, size):
 def words(seed, size):
     """Text that compresses like text."""
     choose = random.Random(seed)
-    vocabulary = "weir stream packet record sensor office river level water gate measure flow".split()
+    vocabulary = ("weir", "stream", "packet", "record", "sensor", "office", "river", "level", "water", "gate", "flow")
     return " ".join(choose.choice(vocabulary) for _ in range(size // 6))[:size]
 
 

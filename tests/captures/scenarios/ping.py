@@ -20,8 +20,8 @@ traceroute -n -T -p 80 -q 1 -w 1 198.51.100.2
 traceroute -6 -n -q 1 -w 1 2001:db8:2::2
 ping -c 1 -W 1 -t 1 198.51.100.2
 ping -6 -c 1 -W 1 -t 1 2001:db8:2::2
-nc.openbsd -u -w 1 198.51.100.2 9 < /etc/hostname
-nc.openbsd -6 -u -w 1 2001:db8:2::2 9 < /etc/hostname
+echo hello | nc.openbsd -u -w 1 198.51.100.2 9
+echo hello | nc.openbsd -6 -u -w 1 2001:db8:2::2 9
 ping -c 2 -W 1 203.0.113.9
 ping -6 -c 2 -W 1 2001:db8:bad::9
 ping -c 1 -W 4 198.51.100.77
@@ -30,7 +30,7 @@ ping -c 1 -W 1 198.51.100.66
 ping -6 -c 1 -W 1 2001:db8:2::66
 ping -c 1 -W 1 -M do -s 1472 198.51.100.2
 ping -6 -c 1 -W 1 -M do -s 1452 2001:db8:2::2
-socat -u OPEN:/etc/services TCP:198.51.100.2:7
+socat -u OPEN:text TCP:198.51.100.2:7
 """
 
 # What the router refuses by rule, each with its own ICMP code.
@@ -68,6 +68,7 @@ def record(lab):
     router.run("ip link set eth1 mtu 1300")
     bob.run("ip link set eth0 mtu 1300")
     bob.serve("socat TCP-LISTEN:7,fork PIPE", "tcp", 7)
+    alice.file("text", "a line of text\n" * 800)
     with lab.capture(alice, "eth0", "icmp-errors.pcap", "time exceeded (traceroute by UDP, ICMP and TCP), port, host, "
                      "network unreachable, administratively prohibited, fragmentation needed, packet too big, path MTU "
                      "found by TCP", "iputils-ping", "traceroute", "netcat-openbsd", "nftables", "socat"):

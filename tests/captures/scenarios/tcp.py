@@ -43,8 +43,11 @@ HANG_UP = """
 listener = listen()
 while True:
     peer = listener.accept()[0]
-    peer.recv(100)
-    peer.sendall(b"goodbye")
+    try:
+        peer.recv(100)
+        peer.sendall(b"goodbye")
+    except ConnectionError:
+        pass
     peer.close()
 """
 SINK = """
