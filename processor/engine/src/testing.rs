@@ -40,6 +40,19 @@ pub(crate) fn ipv4(protocol: u8, payload: &[u8]) -> Vec<u8> {
     frame
 }
 
+/// A frame with an IPv6 packet of any next header from fe80::1 to fe80::2.
+pub(crate) fn ipv6(next_header: u8, payload: &[u8]) -> Vec<u8> {
+    let mut frame = [[2, 0, 0, 0, 0, 2], [2, 0, 0, 0, 0, 1]].concat();
+    frame.extend([0x86, 0xdd, 0x60, 0, 0, 0]);
+    frame.extend(u16::try_from(payload.len()).unwrap().to_be_bytes());
+    frame.extend([next_header, 64]);
+    for last in [1, 2] {
+        frame.extend([0xfe, 0x80, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, last]);
+    }
+    frame.extend(payload);
+    frame
+}
+
 /// The packet in a frame of these builders, without its Ethernet header.
 pub(crate) fn packet_of(frame: &[u8]) -> &[u8] {
     &frame[14..]

@@ -6,6 +6,7 @@
 
 mod connection;
 mod detail;
+mod icmp;
 mod identity;
 mod key;
 mod packet;
@@ -20,6 +21,7 @@ mod tests;
 mod wheel;
 
 pub(crate) use connection::write_connection;
+pub(crate) use icmp::{icmpv4_ports, icmpv6_ports};
 pub(crate) use identity::{Identity, sensor_hash};
 pub(crate) use key::{Encapsulation, EncapsulationKind, FlowKey, Ports, protocol};
 pub(crate) use packet::{Compact, FlowPacket, NO_WINDOW_SCALE, flag};

@@ -11,7 +11,7 @@ use crate::{
 pub(crate) struct Ethernet;
 
 /// Below this the field is a length and LLC follows (IEEE 802.3 §3.2.6).
-const ETHER_TYPE_MIN: u16 = 1536;
+pub(super) const ETHER_TYPE_MIN: u16 = 1536;
 
 /// Transparent Ethernet bridging: the EtherType of Ethernet in GRE (RFC 1701).
 const BRIDGED: u16 = 0x6558;

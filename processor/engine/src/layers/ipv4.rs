@@ -42,6 +42,7 @@ impl Layer for Ipv4 {
             fragments: 1,
             payload_bytes: header.payload_bytes(),
             is_complete,
+            last_destination: None,
         };
         if header.more_fragments() || header.fragment_offset() > 0 {
             return Ok(reassemble(walk, &header, payload));

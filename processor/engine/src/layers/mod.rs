@@ -3,6 +3,8 @@
 //! To add one: a message in `proto/`, a file in this folder that implements [`Layer`], and a line in
 //! the list below.
 
+mod icmp_error;
+mod multicast;
 mod tunnel;
 mod walk;
 
@@ -12,19 +14,41 @@ pub(crate) use walk::{Arrival, IpHeader, State, Table, Transport, Walk};
 use crate::cursor::{Cursor, Malformed};
 
 layers! {
+    arp::Arp,
     ethernet::Ethernet,
     geneve::Geneve,
     gre::Gre,
     gtp_u::GtpU,
     gue::Gue,
+    icmpv4::Icmpv4,
+    icmpv6::Icmpv6,
+    igmp::Igmp,
     ipip::IpInIp,
+    ipsec_ah::IpsecAh,
     ipv4::Ipv4,
+    ipv6::Ipv6,
+    ipv6_extension::Ipv6Extension,
+    ipv6_fragment::Ipv6Fragment,
+    ipv6_hop_by_hop::Ipv6HopByHop,
+    ipv6_no_next_header::Ipv6NoNextHeader,
+    linux_sll::LinuxSll,
+    llc::Llc,
+    loopback::Loopback,
+    mac_sec::MacSec,
+    mld::Mld,
     mpls::Mpls,
+    ndp::Ndp,
+    nflog::Nflog,
+    ppp::Ppp,
+    pppoe::Pppoe,
+    raw_ip::RawIp,
     sctp::Sctp,
+    snap::Snap,
     tcp::Tcp,
     teredo::Teredo,
     udp::Udp,
     udplite::UdpLite,
+    vlan::Vlan,
     vxlan::Vxlan,
 }
 
@@ -60,10 +84,16 @@ pub(crate) enum Key {
     Llc,
     /// Destination service access point of IEEE 802.2.
     LlcSap(u8),
+    /// Protocol identifier of an organisation in a SNAP header.
+    Snap { oui: u32, protocol: u16 },
     /// PPP protocol number.
     Ppp(u16),
     /// Nothing names it, and its bytes don't show what it is. No layer has this key.
     Unnamed,
+    /// Address family of the capturing system.
+    AddressFamily(u32),
+    /// Type of an ICMPv6 message that has a record of its own; its bytes begin with the type.
+    Icmpv6Type(u8),
 }
 
 impl Key {
@@ -76,8 +106,11 @@ impl Key {
             Self::UdpPort(value) => ("udp_port", value.into()),
             Self::Llc => ("llc", 0),
             Self::LlcSap(value) => ("llc_sap", value.into()),
+            Self::Snap { protocol, .. } => ("snap_protocol", protocol.into()),
             Self::Ppp(value) => ("ppp_protocol", value.into()),
             Self::Unnamed => ("", 0),
+            Self::AddressFamily(value) => ("address_family", value),
+            Self::Icmpv6Type(value) => ("icmpv6_type", value.into()),
         }
     }
 }

@@ -237,7 +237,7 @@ fn option_name(kind: u8) -> &'static str {
 
 /// Whether the checksum matches; `None` where the segment was cut.
 fn checksum_ok(walk: &Walk<'_>, segment: &[u8]) -> Option<bool> {
-    let (src, dst) = walk.scope.addresses?;
+    let (src, dst) = walk.checksum_addresses()?;
     if !walk.ip.is_complete {
         return None;
     }

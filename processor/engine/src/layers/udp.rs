@@ -78,7 +78,7 @@ pub(super) fn parse<'a>(mut input: Cursor<'a>, walk: &mut Walk<'_>, ip_protocol:
 
 /// Whether the checksum matches; `None` where there is none or the datagram was cut.
 fn checksum_ok(walk: &Walk<'_>, datagram: &[u8], ip_protocol: u8, length: u16, checksum: u16) -> Option<bool> {
-    let (src, dst) = walk.scope.addresses?;
+    let (src, dst) = walk.checksum_addresses()?;
     if checksum == 0 || !walk.ip.is_complete {
         return None;
     }

@@ -87,6 +87,8 @@ pub(crate) struct IpHeader {
     pub(crate) payload_bytes: usize,
     /// All of them were captured.
     pub(crate) is_complete: bool,
+    /// Where a routing header sends the packet in the end.
+    pub(crate) last_destination: Option<IpAddr>,
 }
 
 /// What a transport layer tells the flow table.
@@ -116,6 +118,8 @@ pub(crate) struct Walk<'e> {
     frame_vlans: Vlans,
     /// Name of the layer being read.
     layer: &'static str,
+    /// What named the layer that is being read.
+    pub(crate) key: Key,
     layers: u8,
     keeps_path: bool,
 }
@@ -124,6 +128,11 @@ impl IpHeader {
     /// Bytes behind the header as it counts them, where `captured` of them were captured.
     pub(crate) fn payload_bytes(&self, captured: usize) -> usize {
         if self.is_complete { captured } else { self.payload_bytes }
+    }
+
+    /// Takes an extension header off the payload.
+    pub(crate) fn pass_extension(&mut self, header_bytes: usize) {
+        self.payload_bytes = self.payload_bytes.saturating_sub(header_bytes);
     }
 }
 
@@ -138,6 +147,7 @@ impl<'e> Walk<'e> {
             encapsulation: Encapsulation::default(),
             macs: None,
             ip: IpHeader::default(),
+            key: Key::LinkType(arrival.packet.link_type),
             flow: None,
             carrier: None,
             frame_vlans: Vlans::default(),
@@ -160,7 +170,7 @@ impl<'e> Walk<'e> {
     fn walk(&mut self, mut key: Key, mut input: Cursor<'_>) -> Option<(Key, Vec<u8>)> {
         loop {
             if let Key::IpProtocol(number) = key
-                && is_portless(number)
+                && is_portless(number, self.scope.addresses)
             {
                 let payload_bytes = u32::try_from(self.ip.payload_bytes(input.remaining())).unwrap_or(u32::MAX);
                 self.count(&Transport { protocol: number, payload_bytes, ..Transport::default() });
@@ -176,6 +186,7 @@ impl<'e> Walk<'e> {
             self.layers += 1;
             self.layer = entry.name;
             self.keep_path(entry.name);
+            self.key = key;
             let parsed = (entry.parse)(input, self);
             self.write_notes(entry.name);
             match parsed {
@@ -224,6 +235,12 @@ impl<'e> Walk<'e> {
             self.frame_vlans.push(id);
         }
         self.state.out.set_scope(self.scope, false);
+    }
+
+    /// The addresses that checksums of transport protocols cover (RFC 8200 §8.1).
+    pub(crate) fn checksum_addresses(&self) -> Option<(IpAddr, IpAddr)> {
+        let (src, dst) = self.scope.addresses?;
+        Some((src, self.ip.last_destination.unwrap_or(dst)))
     }
 
     /// Whether the packet was captured in part.
@@ -483,10 +500,15 @@ impl<'e> Walk<'e> {
 }
 
 /// Whether an IP protocol is counted as a flow without ports before its layer is read. The others
-/// count themselves, or are IPv6 extension headers.
-fn is_portless(number: u8) -> bool {
+/// count themselves, or lead to the protocol that is counted.
+fn is_portless(number: u8, addresses: Option<(IpAddr, IpAddr)>) -> bool {
     use protocol::{DCCP, ICMP, ICMPV6, SCTP, TCP, UDP, UDP_LITE};
-    let has_ports = matches!(number, TCP | UDP | UDP_LITE | ICMP | ICMPV6 | SCTP | DCCP);
-    let is_extension = matches!(number, 0 | 43 | 44 | 60 | 135 | 139 | 140);
-    !has_ports && !is_extension
+    match number {
+        TCP | UDP | UDP_LITE | ICMP | ICMPV6 | SCTP | DCCP => false,
+        // Authentication header.
+        51 => false,
+        // Hop-by-hop options, routing, fragment, destination options, Shim6.
+        0 | 43 | 44 | 60 | 140 => addresses.is_some_and(|(src, _)| src.is_ipv4()),
+        _ => true,
+    }
 }
