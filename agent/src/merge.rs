@@ -2,7 +2,7 @@
 
 use crate::epoch::{self, Fingerprint};
 use crate::error::{SourceError, SourceProblem};
-use crate::files::{CaptureFile, STDIN};
+use crate::files::{self, CaptureFile, STDIN};
 use crate::source::{Damage, KernelCounters, Source, Step};
 use std::cmp::Reverse;
 use std::collections::{BinaryHeap, HashMap};
@@ -103,7 +103,8 @@ impl Merge {
 
     /// Looks for a file's first packet. The only file stays open, and so does a stream.
     fn add_file(&mut self, path: &Path, only: bool) {
-        let mut outcome = Outcome { name: path.display().to_string(), ..Outcome::default() };
+        let name = files::display_name(path);
+        let mut outcome = Outcome { name, ..Outcome::default() };
         let state = match CaptureFile::open(path) {
             Ok(file) => {
                 outcome.fingerprint = Some(file.fingerprint());

@@ -52,10 +52,10 @@ impl CaptureFile {
     /// It can't be read, or isn't a capture. What is wrong beyond its header ends up in
     /// [`Source::take_damage`].
     pub fn open(path: &Path) -> Result<Self, SourceError> {
+        let name = display_name(path);
         if path == Path::new(STDIN) {
-            return Self::from_stream("standard input", io::stdin());
+            return Self::from_stream(&name, io::stdin());
         }
-        let name = path.display().to_string();
         let failed = |error| SourceError { name: name.clone(), offset: None, problem: opening_problem(error) };
         let mut file = File::open(path).map_err(failed)?;
         let metadata = file.metadata().map_err(failed)?;
@@ -186,6 +186,11 @@ impl<R: Read> Read for Counted<R> {
         self.bytes.fetch_add(u64::try_from(count).unwrap_or(u64::MAX), Ordering::Relaxed);
         Ok(count)
     }
+}
+
+/// What a path is called in messages.
+pub(crate) fn display_name(path: &Path) -> String {
+    if path == Path::new(STDIN) { "standard input".to_owned() } else { path.display().to_string() }
 }
 
 /// Whether a file starts like a capture, compressed or not.
