@@ -48,12 +48,16 @@ mod tests {
     }
 
     #[test]
-    fn ipv6_in_ipv4() {
-        let mut packet = vec![0x60, 0, 0, 0, 0, 0, 59, 64];
-        packet.resize(40, 0);
-        let records = testing::decode(testing::ETHERNET, &[testing::ipv4(41, &packet)]);
-        let tunnel = &records.of::<Tunnel>()[0];
-        assert_eq!((tunnel.kind.as_str(), tunnel.inner_protocol.as_str()), ("6in4", "ipv6"));
+    fn ipv6_on_either_side() {
+        let kind = |frame: Vec<u8>| {
+            let tunnel = testing::decode(testing::ETHERNET, &[frame]).of::<Tunnel>().remove(0);
+            (tunnel.kind, tunnel.inner_protocol)
+        };
+        let (ipv4, ipv6) = (testing::udp(1000, 2000, b"payload"), testing::ipv6(59, &[]));
+        let (ipv4, ipv6) = (testing::packet_of(&ipv4), testing::packet_of(&ipv6));
+        assert_eq!(kind(testing::ipv4(41, ipv6)), ("6in4".to_owned(), "ipv6".to_owned()));
+        assert_eq!(kind(testing::ipv6(41, ipv6)), ("ipip".to_owned(), "ipv6".to_owned()));
+        assert_eq!(kind(testing::ipv6(4, ipv4)), ("ipip".to_owned(), "ipv4".to_owned()));
     }
 
     #[test]

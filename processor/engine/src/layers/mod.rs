@@ -5,11 +5,13 @@
 
 mod icmp_error;
 mod multicast;
+mod table;
 mod tunnel;
 mod walk;
 
+pub(crate) use table::Table;
 use tunnel::Tunnel;
-pub(crate) use walk::{Arrival, IpHeader, State, Table, Transport, Walk};
+pub(crate) use walk::{Arrival, IpHeader, State, Transport, Walk};
 
 use crate::cursor::{Cursor, Malformed};
 
@@ -149,17 +151,3 @@ macro_rules! layers {
     };
 }
 use layers;
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_key_names_one_layer() {
-        let mut keys: Vec<Key> = LAYERS.iter().flat_map(|entry| entry.keys).copied().collect();
-        let all = keys.len();
-        keys.sort_unstable();
-        keys.dedup();
-        assert_eq!(keys.len(), all);
-    }
-}

@@ -52,7 +52,7 @@ fn is_ipv6(bytes: &[u8]) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use weir_contract::record::Tunnel;
+    use weir_contract::record::{Ipv6, Tunnel};
 
     use crate::testing;
 
@@ -64,7 +64,11 @@ mod tests {
 
     fn is_teredo(payload: &[u8]) -> bool {
         let records = testing::decode(testing::ETHERNET, &[testing::udp(3544, 50000, payload)]);
-        records.of::<Tunnel>().iter().any(|tunnel| tunnel.kind == "teredo" && tunnel.inner_protocol == "ipv6")
+        let is_told = records.of::<Tunnel>().iter().any(|tunnel| tunnel.kind == "teredo");
+        let inner = records.of::<Ipv6>();
+        assert_eq!(inner.len(), usize::from(is_told));
+        assert!(inner.iter().all(|ipv6| ipv6.meta.as_ref().unwrap().src_ip.starts_with("2001:0:4136:e378:")));
+        is_told
     }
 
     #[test]

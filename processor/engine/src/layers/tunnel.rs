@@ -141,7 +141,7 @@ pub(super) fn looks_like_ethernet(bytes: &[u8]) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use weir_contract::record::{Connection, Ethernet, Ipv4, Meta, Tunnel, Udp, Weird};
+    use weir_contract::record::{Connection, Ethernet, Ipv4, Meta, Packet, Tunnel, Udp, Weird};
 
     use super::*;
     use crate::testing;
@@ -213,6 +213,16 @@ mod tests {
         connections.sort_by_key(|connection| meta(&connection.meta).tunnel_depth);
         assert_eq!(connections[0].orig_mac, "02:00:00:00:00:01");
         assert_eq!((connections[1].orig_mac.as_str(), connections[1].resp_mac.as_str()), ("", ""));
+    }
+
+    #[test]
+    fn frames_in_a_tunnel_have_their_own_vlans() {
+        let with_vlan = |id: u8, frame: Vec<u8>| [&frame[..12], &[0x81, 0, 0, id], &frame[12..]].concat();
+        let inner = with_vlan(20, testing::udp(1000, 2000, b"payload"));
+        let records = testing::decode(testing::ETHERNET, &[with_vlan(10, in_vxlan(1, &inner))]);
+        let vlans = records.of::<Udp>().into_iter().map(|udp| udp.meta.unwrap().vlan);
+        assert_eq!(vlans.collect::<Vec<_>>(), [[10], [20]]);
+        assert_eq!(meta(&records.of::<Packet>()[0].meta).vlan, [10]);
     }
 
     #[test]

@@ -5,7 +5,7 @@ use std::net::IpAddr;
 use sha2::Sha256;
 use weir_contract::{Packet, Record, WeirdReason, record, text::push_escaped};
 
-use super::{Entry, Key, LAYERS, Next};
+use super::{Key, Next, Table};
 use crate::{
     cursor::{Cursor, Malformed},
     datagram::{Context, Dispatch, Expectations, Expected, ParserState, Place},
@@ -28,40 +28,6 @@ pub(crate) struct State {
     pub(crate) parsing: Option<u32>,
     /// Names of the layers walked through, where Packet records are written.
     pub(crate) path: String,
-}
-
-/// Layers by the keys that name them.
-pub(crate) struct Table {
-    /// Sorted by key: each UDP datagram asks for both its ports.
-    keys: Vec<(Key, &'static Entry)>,
-    ip_protocols: Vec<Option<&'static Entry>>,
-}
-
-impl Table {
-    pub(crate) fn new() -> Self {
-        let mut keys = Vec::new();
-        let mut ip_protocols = vec![None; 256];
-        for entry in LAYERS {
-            for &key in entry.keys {
-                match key {
-                    Key::IpProtocol(number) => ip_protocols[usize::from(number)] = Some(entry),
-                    key => keys.push((key, entry)),
-                }
-            }
-        }
-        keys.sort_unstable_by_key(|&(key, _)| key);
-        Self { keys, ip_protocols }
-    }
-
-    fn find(&self, key: Key) -> Option<&'static Entry> {
-        match key {
-            Key::IpProtocol(number) => self.ip_protocols.get(usize::from(number)).copied().flatten(),
-            key => {
-                let at = self.keys.binary_search_by_key(&key, |&(key, _)| key).ok()?;
-                self.keys.get(at).map(|&(_, entry)| entry)
-            }
-        }
-    }
 }
 
 /// What is known of a packet when it arrives.

@@ -108,6 +108,7 @@ fn pptp_counts_its_payload() {
     assert_eq!((header.sequence, header.acknowledgement, header.key), (Some(5), Some(6), None));
     assert_eq!((header.flags, header.payload_bytes), (0, 39));
     assert_eq!(tunnel(&records), names("pptp", Some(0x1234), "ppp"));
+    assert_eq!(records.of::<Ipv4>().len(), 2);
     // An acknowledgement alone.
     let records = decode(&[0x20, 0x81, 0x88, 0x0b, 0, 0, 0x12, 0x34, 0, 0, 0, 6], &[]);
     assert_eq!((gre(&records).sequence, gre(&records).acknowledgement), (None, Some(6)));

@@ -1,4 +1,4 @@
-use weir_contract::record::{Connection, GtpU, Ipv4, Tunnel};
+use weir_contract::record::{Connection, GtpU, Ipv4, Ipv6, Tunnel};
 
 use crate::testing::{self, Records};
 
@@ -26,6 +26,13 @@ fn a_packet_of_a_user() {
     assert_eq!(records.of::<Ipv4>().len(), 2);
     let tunnel = &records.of::<Tunnel>()[0];
     assert_eq!((tunnel.kind.as_str(), tunnel.identifier, tunnel.inner_protocol.as_str()), ("gtp_u", Some(0x1234), "ipv4"));
+}
+
+#[test]
+fn a_packet_of_ipv6() {
+    let records = decode(0x30, 255, testing::packet_of(&testing::ipv6(59, &[])));
+    assert_eq!(records.of::<Tunnel>()[0].inner_protocol, "ipv6");
+    assert_eq!(records.of::<Ipv6>()[0].meta.as_ref().unwrap().tunnel_depth, 1);
 }
 
 #[test]
