@@ -89,10 +89,10 @@ fn push_signature(
     rr: &mut record::DnsResourceRecord,
     dns: &mut Draft<'_, record::Dns>,
 ) -> Result<(), Malformed> {
-    let covered = data.u16()?;
-    let (algorithm, labels, original_ttl) = (data.u8()?, data.u8()?, data.u32()?);
-    let (expiration, inception, key_tag) = (data.u32()?, data.u32()?, data.u16()?);
+    let (covered, algorithm) = (data.u16()?, data.u8()?);
     rr.algorithm = Some(algorithm.into());
+    let (labels, original_ttl, expiration, inception) = (data.u8()?, data.u32()?, data.u32()?, data.u32()?);
+    let key_tag = data.u16()?;
     rr.key_tag = Some(key_tag.into());
     push_type(&mut rr.data, Flavour::Dns, covered);
     rr.data.push(' ');

@@ -182,7 +182,8 @@ fn parse_question(
         return input.skip(4);
     }
     let mut question: record::DnsQuestion = dns.spare();
-    question.netbios_suffix = push_owner(input, flavour, &mut question.name, dns)?;
+    let owner = (&mut question.name, &mut question.netbios_scope);
+    question.netbios_suffix = push_owner(input, flavour, owner, dns)?;
     let question_type = input.u16()?;
     let (class, unicast_response) = split_class(flavour, input.u16()?);
     question.r#type = question_type.into();
@@ -208,7 +209,7 @@ fn parse_record(
     dns: &mut Draft<'_, record::Dns>,
 ) -> Result<(), Malformed> {
     let mut rr: record::DnsResourceRecord = dns.spare();
-    rr.netbios_suffix = push_owner(input, flavour, &mut rr.name, dns)?;
+    rr.netbios_suffix = push_owner(input, flavour, (&mut rr.name, &mut rr.netbios_scope), dns)?;
     let (rr_type, class, ttl, length) = (input.u16()?, input.u16()?, input.u32()?, input.u16()?);
     let complete = { *input }.skip(length.into());
     let data = input.window_up_to(length.into());
@@ -241,18 +242,18 @@ fn skip_record(input: &mut Cursor<'_>) -> Result<(), Malformed> {
     input.skip(length.into())
 }
 
-/// Appends the name that a question or record is about; returns the suffix of a NetBIOS name.
+/// Appends the name that a question or record is about, and its scope; returns the suffix of a NetBIOS name.
 fn push_owner(
     input: &mut Cursor<'_>,
     flavour: Flavour,
-    out: &mut String,
+    (name, scope): (&mut String, &mut String),
     dns: &mut Draft<'_, record::Dns>,
 ) -> Result<Option<u32>, Malformed> {
     if flavour != Flavour::Nbns {
-        rdata::push_name(input, out, dns)?;
+        rdata::push_name(input, name, dns)?;
         return Ok(None);
     }
-    let (suffix, flaw) = netbios::read_name(input, out)?;
+    let (suffix, flaw) = netbios::read_name(input, name, scope)?;
     if let Some(flaw) = flaw {
         dns.note(flaw);
     }

@@ -18,11 +18,13 @@ const NAME_BYTES: usize = 16;
 /// A label that holds a NetBIOS name: half a byte in each letter.
 pub(super) const LABEL_BYTES: u8 = 32;
 
-/// Appends a name and its scope, if it has one, behind a dot; returns the name's suffix. Names that
-/// are not encoded are appended as DNS names. Flaws are as with [`name::read`].
+/// Appends a name and its scope, if it has one; returns the name's suffix. A dot in the name is kept: it is
+/// the machine's whole DNS name, or its beginning, more often than not. Names that are not encoded are appended as
+/// DNS names. Flaws are as with [`name::read`].
 pub(super) fn read_name(
     input: &mut Cursor<'_>,
     out: &mut String,
+    scope: &mut String,
 ) -> Result<(Option<u8>, Option<Malformed>), Malformed> {
     let mut labels = Labels::of(input);
     let first = labels.next().ok().flatten().and_then(decode);
@@ -31,12 +33,14 @@ pub(super) fn read_name(
         let flaw = name::read(input, out)?;
         return Ok((None, flaw.or(Some(not_encoded))));
     };
-    push_label(out, without_padding(&text));
+    push_escaped(out, without_padding(&text));
     let flaw = loop {
         match labels.next() {
-            Ok(Some(scope)) => {
-                out.push('.');
-                push_label(out, scope);
+            Ok(Some(label)) => {
+                if !scope.is_empty() {
+                    scope.push('.');
+                }
+                push_label(scope, label);
             }
             Ok(None) => break None,
             Err(flaw) => break Some(flaw),

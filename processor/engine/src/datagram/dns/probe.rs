@@ -11,7 +11,6 @@ use crate::{
     cursor::{Cursor, Malformed},
     datagram::Probe,
 };
-use weir_contract::WeirdReason;
 
 pub(in crate::datagram) fn probe(bytes: &[u8], flavour: Flavour) -> Probe {
     let mut input = Cursor::new(bytes);
@@ -19,27 +18,42 @@ pub(in crate::datagram) fn probe(bytes: &[u8], flavour: Flavour) -> Probe {
     if flavour == Flavour::Dns && is_plain_query(header, input) {
         return Probe::Yes;
     }
-    if opcode_name(flavour, header.opcode()).is_empty() {
-        return Probe::No;
-    }
-    let mut counts = [header.questions, header.answers, header.authorities, header.additionals].into_iter();
-    if counts.all(|count| count == 0) {
+    let is_empty = header.questions == 0 && counts_records(header) == 0;
+    if is_empty {
         // Servers that give up answer with a bare header.
         let is_bare = header.is_response() || header.opcode() == DSO;
-        return if is_bare { Probe::Unsure } else { Probe::No };
+        return if is_bare && has_known_opcode(header, flavour) { Probe::Unsure } else { Probe::No };
     }
-    match begins_with_entry(input, flavour) {
-        Ok(true) => Probe::Unsure,
-        // Captured in part.
-        Err(malformed) if malformed.reason == WeirdReason::Truncated => Probe::Unsure,
-        Ok(false) | Err(_) => Probe::No,
-    }
+    // One of them may be wrong in a message that is broken or an attack: such ones are wanted.
+    let signs = [
+        has_known_opcode(header, flavour),
+        has_credible_counts(header, input.remaining()),
+        begins_with_entry(input, flavour).unwrap_or(false),
+    ];
+    if signs.iter().filter(|&&sign| sign).count() >= 2 { Probe::Unsure } else { Probe::No }
+}
+
+fn has_known_opcode(header: Header, flavour: Flavour) -> bool {
+    !opcode_name(flavour, header.opcode()).is_empty()
+}
+
+fn counts_records(header: Header) -> usize {
+    [header.answers, header.authorities, header.additionals].into_iter().map(usize::from).sum()
+}
+
+/// Whether as much can follow as the header announces; or, in what was captured in part, as much as usual.
+fn has_credible_counts(header: Header, available: usize) -> bool {
+    const SHORTEST_QUESTION: usize = 5;
+    const SHORTEST_RECORD: usize = 11;
+    const USUAL_RECORDS: usize = 255;
+    let records = counts_records(header);
+    let needed = usize::from(header.questions) * SHORTEST_QUESTION + records * SHORTEST_RECORD;
+    needed <= available || header.questions == 1 && records <= USUAL_RECORDS
 }
 
 /// Whether a name, a type and a class follow that the flavour knows.
 fn begins_with_entry(mut input: Cursor<'_>, flavour: Flavour) -> Result<bool, Malformed> {
-    let first = input.peek().first();
-    if flavour == Flavour::Nbns && first.is_some_and(|&length| length != netbios::LABEL_BYTES) {
+    if flavour == Flavour::Nbns && input.peek().first() != Some(&netbios::LABEL_BYTES) {
         return Ok(false);
     }
     name::skip(&mut input)?;

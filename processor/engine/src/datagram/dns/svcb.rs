@@ -24,6 +24,7 @@ pub(super) fn parse(
     rr.data.push(' ');
     push_target(data, rr, dns)?;
     let mut last_key = None;
+    let mut flaw = Ok(());
     while !data.is_empty() {
         let key = data.u16()?;
         if last_key.is_some_and(|last| last >= key) {
@@ -50,9 +51,10 @@ pub(super) fn parse(
         }
         push_parameter(&mut rr.data, key, &parameter);
         rr.parameters.push(parameter);
-        whole?;
+        // The parameters behind one that makes no sense are still readable.
+        flaw = flaw.and(whole);
     }
-    Ok(())
+    flaw
 }
 
 const MANDATORY: u16 = 0;

@@ -68,13 +68,14 @@ fn netbios_names_are_decoded() {
 }
 
 #[test]
-fn a_scope_follows_the_netbios_name() {
-    let mut scoped = netbios(b"FRED", 0x20);
+fn a_scope_stands_beside_the_netbios_name() {
+    let mut scoped = netbios(b"FRED.X", 0x20);
     scoped.pop();
     scoped.extend(name("NETBIOS.COM"));
     let asked = [&scoped[..], &[0, 0x20, 0, 1]].concat();
     let dns = decode(137, &message(0x2910, [&[asked], &[], &[], &[]]));
-    assert_eq!((dns.query.as_str(), dns.opcode_name.as_str()), ("FRED.NETBIOS.COM", "REGISTRATION"));
+    assert_eq!((dns.query.as_str(), dns.opcode_name.as_str()), ("FRED.X", "REGISTRATION"));
+    assert_eq!(dns.questions[0].netbios_scope, "NETBIOS.COM");
 }
 
 #[test]

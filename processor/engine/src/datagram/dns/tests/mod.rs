@@ -149,10 +149,20 @@ fn a_plain_query_is_known_on_any_port() {
 
 #[test]
 fn what_is_no_message_is_none_on_port_53_either() {
-    let nothing = [0; 40];
     let text = b"GET / HTTP/1.1\r\nHost: example.com\r\n\r\n";
-    let bad_label = message(QUERY, [&[vec![0x7f; 30]], &[], &[], &[]]);
-    for bytes in [&nothing[..], text, &bad_label] {
+    let encrypted: Vec<u8> = (0..200u8).map(|at| at.wrapping_mul(167) ^ 0x5a).collect();
+    for bytes in [&[0; 40][..], text, &encrypted] {
         assert!(decode_to(53, bytes).of::<record::Dns>().is_empty(), "{bytes:?}");
+    }
+}
+
+#[test]
+fn a_message_with_one_thing_wrong_is_one_on_port_53() {
+    let bad_label = message(QUERY, [&[vec![0x7f; 30]], &[], &[], &[]]);
+    let unknown_opcode = message(15 << 11, [&[question("example.com", 1)], &[], &[], &[]]);
+    let mut lying = message(QUERY, [&[question("example.com", 1)], &[], &[], &[]]);
+    lying[4..12].fill(0xff);
+    for bytes in [bad_label, unknown_opcode, lying] {
+        assert_eq!(decode_to(53, &bytes).of::<record::Dns>().len(), 1, "{bytes:?}");
     }
 }
