@@ -15,7 +15,7 @@ use crate::{
 pub(in crate::datagram) fn probe(bytes: &[u8], flavour: Flavour) -> Probe {
     let mut input = Cursor::new(bytes);
     let Ok(header) = Header::read(&mut input) else { return Probe::No };
-    if flavour == Flavour::Dns && is_plain_query(header, input) {
+    if flavour == Flavour::Dns && (is_plain_query(header, input) || asks_for_dnscrypt(header, input)) {
         return Probe::Yes;
     }
     let is_empty = header.questions == 0 && counts_records(header) == 0;
@@ -86,6 +86,13 @@ fn is_plain_query(header: Header, mut input: Cursor<'_>) -> bool {
         return false;
     }
     ends_as_plain_query(input, header.additionals).unwrap_or(false)
+}
+
+/// Whether a message asks for the certificate of a DNSCrypt resolver, or answers that; both are mostly seen
+/// on port 443, where encrypted messages follow.
+fn asks_for_dnscrypt(header: Header, input: Cursor<'_>) -> bool {
+    const NAME: &[u8] = b"\x012\x0ddnscrypt-cert";
+    header.questions == 1 && header.opcode() == 0 && input.peek().starts_with(NAME)
 }
 
 fn ends_as_plain_query(mut input: Cursor<'_>, additionals: u16) -> Result<bool, Malformed> {

@@ -141,6 +141,8 @@ fn a_plain_query_is_known_on_any_port() {
         records.of::<record::Connection>().into_iter().map(|connection| connection.service).collect::<Vec<_>>()
     };
     assert_eq!(services(&query), ["dns"]);
+    let dnscrypt = message(QUERY, [&[question("2.dnscrypt-cert.example", 16)], &[], &[], &[rr(b"\0", 0, &[0; 64])]]);
+    assert_eq!(services(&dnscrypt), ["dns"]);
     let mut longer = query.clone();
     longer.push(0);
     assert_eq!(services(&longer), [""]);
