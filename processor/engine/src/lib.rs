@@ -21,6 +21,7 @@
 //! # Ok::<(), weir_contract::BatchError>(())
 //! ```
 
+mod address;
 mod ber;
 mod checksum;
 mod civil;
