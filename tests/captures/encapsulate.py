@@ -6,9 +6,9 @@ Each function takes the inner bytes and gives the outer ones. Layouts are those 
 import struct
 from ipaddress import ip_address
 
-IPV4, IPV6, ARP, VLAN, QINQ, MPLS, MACSEC = 0x0800, 0x86DD, 0x0806, 0x8100, 0x88A8, 0x8847, 0x88E5
+IPV4, IPV6, VLAN, QINQ, MPLS, PPPOE, MACSEC = 0x0800, 0x86DD, 0x8100, 0x88A8, 0x8847, 0x8864, 0x88E5
 TRANSPARENT_ETHERNET, ERSPAN2, ERSPAN3 = 0x6558, 0x88BE, 0x22EB
-IPIP, TCP, UDP, SIX_IN_FOUR, GRE = 4, 6, 17, 41, 47
+IPIP, UDP, SIX_IN_FOUR, GRE = 4, 17, 41, 47
 
 
 def checksum(data):
@@ -92,6 +92,12 @@ def mpls(labels, payload):
 def pseudowire(frame, sequence):
     """RFC 4448: the control word before an Ethernet frame."""
     return struct.pack(">HH", 0, sequence) + frame
+
+
+def pppoe(session, kind, payload):
+    """RFC 2516 §4: a session packet with the PPP protocol number of IP."""
+    ppp = struct.pack(">H", {IPV4: 0x0021, IPV6: 0x0057}[kind]) + payload
+    return struct.pack(">BBHH", 0x11, 0, session, len(ppp)) + ppp
 
 
 def tagged(frame, *tags):

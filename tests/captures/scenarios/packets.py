@@ -183,9 +183,58 @@ def icmp(lab):
             "extensions with MPLS labels, extended echo, cut messages", frames)
 
 
+def crc32c(data):
+    """RFC 9260 appendix A, bit by bit."""
+    value = 0xFFFFFFFF
+    for octet in data:
+        value ^= octet
+        for _ in range(8):
+            value = value >> 1 ^ (0x82F63B78 if value & 1 else 0)
+    return value ^ 0xFFFFFFFF
+
+
+def sctp(lab):
+    def chunk(kind, flags, value, length=None):
+        value_length = 4 + len(value) if length is None else length
+        return struct.pack(">BBH", kind, flags, value_length) + value + bytes(-len(value) % 4)
+
+    def message(*chunks, right=True):
+        head = struct.pack(">HHI", 40000, ECHO_PORT, 0x01020304)
+        body = b"".join(chunks)
+        total = crc32c(head + bytes(4) + body) if right else 0
+        return frame4(132, head + struct.pack("<I", total) + body)
+
+    # RFC 9260 §3.3 and, from FORWARD-TSN on, RFC 3758, 4895, 5061, 6525 and 8260.
+    begin_and_end = 3
+    data = chunk(0, begin_and_end, struct.pack(">IHHI", 1, 0, 0, 46) + b"hello")
+    gaps = struct.pack(">IIHHHHI", 1, 65536, 1, 1, 2, 3, 1)
+    heartbeat = struct.pack(">HH", 1, 12) + b"whenever"
+    user_abort = struct.pack(">HH", 12, 8) + b"bye!"
+    stale_cookie = struct.pack(">HHI", 3, 8, 1000)
+    interleaved = struct.pack(">IHHII", 2, 1, 0, 7, 46) + b"in a stream"
+    first_address, next_address = struct.pack(">HHI", 5, 8, 0xC0000201), struct.pack(">HHI", 5, 8, 0xC0000203)
+    address_change = struct.pack(">I", 9) + first_address + struct.pack(">HHI", 0xC001, 16, 1) + next_address
+    frames = [
+        message(data, chunk(0, begin_and_end, struct.pack(">IHHI", 2, 1, 0, 46) + b"bundled")), message(chunk(3, 0, gaps)),
+        message(chunk(4, 0, heartbeat)), message(chunk(5, 0, heartbeat)), message(chunk(6, 0, user_abort)),
+        message(chunk(6, 1, b"")), message(chunk(9, 0, stale_cookie)), message(chunk(12, 0, struct.pack(">I", 1))),
+        message(chunk(13, 0, struct.pack(">I", 2))), message(chunk(192, 0, struct.pack(">IHH", 9, 0, 4))),
+        message(chunk(15, 0, struct.pack(">HH", 0, 1) + bytes(20))),
+        message(chunk(193, 0, address_change)), message(chunk(128, 0, struct.pack(">I", 9))),
+        message(chunk(130, 0, struct.pack(">HHIII", 13, 16, 1, 1, 1))),
+        message(chunk(64, begin_and_end, interleaved)), message(chunk(132, 0, bytes(12))),
+        message(chunk(63, 0, b"unknown")), message(data, right=False), message(chunk(0, begin_and_end, b"", length=4)),
+        message(chunk(0, begin_and_end, b"long", length=2000)),
+        message(chunk(4, 0, b"", length=0)), message(),
+    ]
+    written(lab, "sctp-chunks.pcap", "each kind of SCTP chunk: bundled data, gaps, heartbeat, abort, error, ECN, forward "
+            "TSN, authentication, address and stream changes, interleaved data, unknown, wrong checksum, lengths that lie", frames)
+
+
 def record(lab):
     fragments(lab)
     extensions(lab)
     ipv4_options(lab)
     frames_of_802_3(lab)
     icmp(lab)
+    sctp(lab)

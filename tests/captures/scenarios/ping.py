@@ -30,7 +30,7 @@ ping -c 1 -W 1 198.51.100.66
 ping -6 -c 1 -W 1 2001:db8:2::66
 ping -c 1 -W 1 -M do -s 1472 198.51.100.2
 ping -6 -c 1 -W 1 -M do -s 1452 2001:db8:2::2
-socat -u OPEN:text TCP:198.51.100.2:7
+ip route flush cache; socat -u OPEN:text TCP:198.51.100.2:7
 """
 
 # What the router refuses by rule, each with its own ICMP code.
@@ -66,8 +66,7 @@ def record(lab):
                      "record-route and timestamp options, with DSCP and flow label", "iputils-ping"):
         alice.run(PINGS)
     router.run("ip link set eth1 mtu 1300")
-    bob.run("ip link set eth0 mtu 1300")
-    bob.serve("socat TCP-LISTEN:7,fork PIPE", "tcp", 7)
+    bob.serve("socat -u TCP-LISTEN:7,fork OPEN:/dev/null", "tcp", 7)
     alice.file("text", "a line of text\n" * 800)
     with lab.capture(alice, "eth0", "icmp-errors.pcap", "time exceeded (traceroute by UDP, ICMP and TCP), port, host, "
                      "network unreachable, administratively prohibited, fragmentation needed, packet too big, path MTU "

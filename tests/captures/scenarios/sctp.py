@@ -10,8 +10,8 @@ def record(lab):
     bob.start([f"{EXAMPLES}/echo_server"])
     bob.start([f"{EXAMPLES}/discard_server"])
     time.sleep(1)
-    with lab.capture(alice, "eth0", "sctp.pcap", "association, data both ways, selective acknowledgements, heartbeats, "
-                     "shutdown, fragmented messages; an abort since nobody listens", "libusrsctp-examples"):
+    with lab.capture(alice, "eth0", "sctp.pcap", "association, data both ways, fragmented messages, selective "
+                     "acknowledgements, shutdown; an INIT that nobody answers", "libusrsctp-examples"):
         alice.run(f"(printf 'hello\\n'; sleep 0.3; printf 'second line\\n'; sleep 0.5) | {EXAMPLES}/client 192.0.2.2 7 0",
                   check=False, timeout=20)
         alice.run(f"timeout 3 {EXAMPLES}/tsctp -n 20 -l 3000 -p 9 192.0.2.2", check=False)

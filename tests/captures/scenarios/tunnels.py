@@ -104,6 +104,7 @@ KINDS = (
     ("vlan", "one 802.1Q tag with priority", True, lambda f: wrap.tagged(f.data, (wrap.VLAN, 100, 5))),
     ("qinq", "802.1ad: an outer and an inner tag", True,
      lambda f: wrap.tagged(f.data, (wrap.QINQ, 200, 3), (wrap.VLAN, 100, 0))),
+    ("pppoe", "PPPoE sessions", False, lambda f: wrap.ethernet(*f.hardware, wrap.PPPOE, wrap.pppoe(7, f.kind, f.payload))),
     ("macsec", "MACsec, authenticated only; check values are not true", True,
      lambda f: wrap.macsec(f.data, f.number, f.number.to_bytes(16, "big"))),
     ("snap", "IP and ARP in 802.3 frames with LLC and SNAP (RFC 1042)", True,
