@@ -153,8 +153,6 @@ fn read_subidentifier(input: &mut Cursor<'_>) -> Result<u64, Malformed> {
 
 #[cfg(test)]
 mod tests {
-    #![allow(clippy::unwrap_used)]
-
     use super::*;
 
     fn read(bytes: &[u8]) -> Result<Element<'_>, Malformed> {

@@ -40,3 +40,22 @@ pub(crate) fn ip_protocol_name(number: u8) -> &'static str {
         _ => "",
     }
 }
+
+/// Name of a hardware type, as in the IANA registry of ARP parameters; empty where it has none here.
+pub(crate) fn hardware_type_name(hardware_type: u16) -> &'static str {
+    match hardware_type {
+        1 => "ethernet",
+        6 => "ieee802",
+        7 => "arcnet",
+        15 => "frame-relay",
+        16 | 19 | 21 => "atm",
+        17 => "hdlc",
+        18 => "fibre-channel",
+        20 => "serial-line",
+        24 => "ieee1394",
+        27 => "eui-64",
+        31 => "ipsec-tunnel",
+        32 => "infiniband",
+        _ => "",
+    }
+}

@@ -80,8 +80,6 @@ impl Expectations {
 
 #[cfg(test)]
 mod tests {
-    #![allow(clippy::unwrap_used)]
-
     use super::*;
 
     const PLACE: Place = Place { partition_key: 7, address: IpAddr::V4(std::net::Ipv4Addr::LOCALHOST), port: 2000 };

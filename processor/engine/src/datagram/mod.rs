@@ -3,6 +3,7 @@
 //! To add one: a message in `proto/`, a file in this folder that implements [`Datagram`], and a line
 //! in the list below.
 
+mod dhcp;
 mod expectation;
 mod requests;
 
@@ -19,6 +20,8 @@ use crate::{
 };
 
 datagrams! {
+    dhcpv4::Dhcpv4,
+    dhcpv6::Dhcpv6,
     dns::Dns,
     llmnr::Llmnr,
     mdns::Mdns,

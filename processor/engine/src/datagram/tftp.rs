@@ -247,8 +247,6 @@ fn error_name(code: u16) -> &'static str {
 
 #[cfg(test)]
 mod tests {
-    #![allow(clippy::panic)]
-
     use super::*;
     use crate::testing::{self, udp, udp_back};
 

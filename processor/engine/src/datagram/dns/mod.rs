@@ -17,6 +17,7 @@ mod text;
 mod tests;
 
 pub(crate) use message::{RequestKey, parse};
+pub(super) use name::read as read_name;
 pub(super) use probe::probe;
 
 use super::{Context, Datagram, Probe, Requests};

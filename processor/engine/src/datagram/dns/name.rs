@@ -101,7 +101,7 @@ pub(super) fn skip(input: &mut Cursor<'_>) -> Result<(), Malformed> {
 
 /// Appends a name as text: lower-case, without the final dot, `.` for the root. Of a name that goes wrong
 /// behind a pointer, what was readable is appended and what is wrong is returned.
-pub(super) fn read(input: &mut Cursor<'_>, out: &mut String) -> Result<Option<Malformed>, Malformed> {
+pub(in crate::datagram) fn read(input: &mut Cursor<'_>, out: &mut String) -> Result<Option<Malformed>, Malformed> {
     let mut labels = Labels::of(input);
     let mut bytes = [0; NAME_MAX];
     let mut length = 0;

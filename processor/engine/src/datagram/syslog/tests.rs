@@ -1,5 +1,3 @@
-#![allow(clippy::panic)]
-
 use super::*;
 use crate::{
     limits::{LIST_MAX, TEXT_MAX},
