@@ -180,7 +180,7 @@ pub enum BlockReason {
         end: u32,
     },
     /// Its content doesn't fit into its length.
-    #[error("has content that does not fit into it: it is left out")]
+    #[error("has content that does not fit into it")]
     Content,
     /// A section whose byte order can't be told.
     #[error(
