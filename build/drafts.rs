@@ -54,7 +54,7 @@ fn recycle(code: &mut String, message: &MessageDescriptor) {
 fn reset(body: &mut String, field: &FieldDescriptor) {
     let name = rust_name(field);
     let line = match (field.kind(), field.is_list(), is_option(field)) {
-        (Kind::Message(_), true, _) => format!("for item in self.{name}.drain(..) {{ spares.keep(item); }}"),
+        (Kind::Message(_), true, _) => format!("spares.keep_all(&mut self.{name});"),
         (Kind::Message(_), false, _) => format!("if let Some(item) = self.{name}.take() {{ spares.keep(item); }}"),
         (Kind::String, true, _) => format!("for item in self.{name}.drain(..) {{ spares.keep_string(item); }}"),
         (Kind::Bytes, true, _) => format!("for item in self.{name}.drain(..) {{ spares.keep_blob(item); }}"),
