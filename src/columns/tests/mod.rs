@@ -1,5 +1,6 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
+mod oracle;
 mod random;
 
 use std::time::{Duration, Instant};
@@ -34,6 +35,27 @@ proptest! {
                 batch(info.record_type, &[&record, &record]),
                 batch(info.record_type, &[&reencoded, &reencoded])
             );
+        }
+    }
+
+    #[test]
+    fn json_and_csv_show_what_a_naive_reading_shows(seed: u64) {
+        let mut random = Random(seed);
+        for info in RecordType::all() {
+            let records = [random::wild(info.record_type, &mut random), random::wild(info.record_type, &mut random)];
+            let batch = batch(info.record_type, &records.each_ref().map(Vec::as_slice));
+            let expected = records.each_ref().map(|record| oracle::json(info.record_type, record));
+
+            let mut json = Vec::new();
+            write_json_lines(&batch, None, &mut json).unwrap();
+            let lines: Vec<serde_json::Value> =
+                json.split(|&byte| byte == b'\n').filter_map(|line| serde_json::from_slice(line).ok()).collect();
+            prop_assert_eq!(lines.as_slice(), expected.as_slice());
+
+            let mut csv = Vec::new();
+            write_csv_header(&batch.schema(), &mut csv).unwrap();
+            write_csv(&batch, &mut csv).unwrap();
+            oracle::check_csv(&csv, &expected);
         }
     }
 
@@ -151,6 +173,26 @@ fn unknown_fields_are_counted_and_skipped() {
     record.push(0);
     columns.push_wire(&record).unwrap_err();
     assert_eq!((columns.len(), columns.unknown_fields()), (1, 2));
+}
+
+#[test]
+fn a_label_comes_first_in_a_json_line() {
+    let batch = batch(RecordType::Udp, &[&[]]);
+    let mut json = Vec::new();
+    write_json_lines(&batch, Some("udp"), &mut json).unwrap();
+    let line = String::from_utf8(json).unwrap();
+    assert!(line.starts_with(r#"{"record":"udp","ts":"1970-01-01T00:00:00.000000Z","ts_ns":0,"sensor":"","#), "{line}");
+}
+
+#[test]
+fn csv_tells_absent_text_from_empty_text() {
+    let batch = batch(RecordType::Tcp, &[&[]]);
+    let mut csv = Vec::new();
+    write_csv(&batch, &mut csv).unwrap();
+    let line = String::from_utf8(csv).unwrap();
+    assert!(line.starts_with(r#"1970-01-01T00:00:00.000000Z,0,"",0,0,"#), "{line}");
+    let at = batch.schema().index_of("mss_bytes").unwrap();
+    assert_eq!(line.split(',').nth(at).unwrap(), "");
 }
 
 #[test]
