@@ -19,7 +19,7 @@ use crate::{FieldInfo, RecordInfo, RecordType};
 pub use csv::{write_csv, write_csv_header};
 pub use json::write_json_lines;
 use kinds::Table;
-pub use schema::{COMMENT, RECORD_TYPE, arrow_schema};
+pub use schema::{COMMENT, RECORD_TYPE, arrow_schema, fingerprint};
 use wire::Input;
 pub use wire::Reason;
 

@@ -1,8 +1,10 @@
 //! Arrow types of the columns, derived from the registry.
 
-use std::{collections::HashMap, sync::Arc};
+use std::{collections::HashMap, fmt::Write as _, sync::Arc};
 
 use arrow::datatypes::{DataType, Field, FieldRef, Fields, Schema, SchemaRef, TimeUnit};
+
+use xxhash_rust::xxh3::xxh3_128;
 
 use crate::{FieldInfo, FieldKind, RecordType};
 
@@ -24,6 +26,23 @@ pub fn arrow_schema(record_type: RecordType) -> SchemaRef {
     let fields: Fields = std::iter::once(Arc::new(ts)).chain(info.fields.iter().map(field)).collect();
     let metadata = HashMap::from([(RECORD_TYPE.to_owned(), info.name.to_owned())]);
     Arc::new(Schema::new_with_metadata(fields, metadata))
+}
+
+/// What the columns of a record type hold, in 32 hex digits: a hash of names, numbers and types. Comments
+/// do not count. Files of equal fingerprint can be read as one.
+pub fn fingerprint(record_type: RecordType) -> String {
+    let mut text = String::new();
+    describe(record_type.info().fields, &mut text);
+    format!("{:032x}", xxh3_128(text.as_bytes()))
+}
+
+fn describe(infos: &[FieldInfo], text: &mut String) {
+    for FieldInfo { name, number, kind, repeated, optional, doc: _, fields } in infos {
+        // Writing to a `String` does not fail.
+        let _ = write!(text, "{name} {number} {kind:?} {repeated} {optional} {{");
+        describe(fields, text);
+        text.push('}');
+    }
 }
 
 pub(super) fn fields(infos: &[FieldInfo]) -> Fields {

@@ -1,0 +1,3 @@
+//! What the `weir` binary is made of.
+
+pub mod output;

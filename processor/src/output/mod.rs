@@ -1,0 +1,245 @@
+//! Records to files, or to standard output.
+//!
+//! One file a record type, `<folder>/<type>.<extension>`. It has a hidden name until it is whole, and
+//! appears under its own when it is finished; a type without records leaves none. When writing fails,
+//! say because the disk is full, what was whole before is kept and closed properly where the format
+//! allows it.
+
+mod encoder;
+mod error;
+mod file;
+mod parquet;
+#[cfg(test)]
+mod tests;
+
+use std::{fs, io, path::PathBuf, str::FromStr};
+
+use weir_contract::{RecordType, Selection};
+
+use encoder::{Begin, Encoder, Whole};
+pub use error::{OutputError, Place};
+use file::{Handle, TempFile};
+
+/// How records are written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Format {
+    /// Apache Parquet.
+    Parquet,
+    /// Comma-separated values with a header line.
+    Csv,
+    /// JSON Lines.
+    Json,
+    /// Length-delimited protobuf.
+    Proto,
+    /// Arrow IPC: the file format in files, the stream format on standard output.
+    Arrow,
+    /// Nothing is written.
+    Null,
+}
+
+impl Format {
+    /// Every format, the default first.
+    pub const ALL: [Self; 6] = [Self::Parquet, Self::Csv, Self::Json, Self::Proto, Self::Arrow, Self::Null];
+
+    /// Name on the command line.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Parquet => "parquet",
+            Self::Csv => "csv",
+            Self::Json => "json",
+            Self::Proto => "proto",
+            Self::Arrow => "arrow",
+            Self::Null => "null",
+        }
+    }
+
+    /// The extension of its files, and how to begin one.
+    fn begin(self) -> Option<(&'static str, Begin)> {
+        match self {
+            Self::Parquet => Some(("parquet", Encoder::parquet)),
+            Self::Csv => Some(("csv", Encoder::csv)),
+            Self::Json => Some(("jsonl", Encoder::json)),
+            Self::Proto => Some(("pb", Encoder::proto)),
+            Self::Arrow => Some(("arrow", Encoder::arrow)),
+            Self::Null => None,
+        }
+    }
+}
+
+impl FromStr for Format {
+    type Err = String;
+
+    fn from_str(name: &str) -> Result<Self, String> {
+        let names = || Self::ALL.iter().map(|format| format.name().to_owned());
+        Self::ALL.into_iter().find(|format| format.name() == name).ok_or_else(|| {
+            let nearest = weir_contract::text::nearest(name, names()).unwrap_or_default();
+            format!(
+                "no format is called `{name}`; did you mean `{nearest}`? There are {}",
+                names().collect::<Vec<_>>().join(", ")
+            )
+        })
+    }
+}
+
+/// Where records are written.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Target {
+    /// Files in this folder.
+    Folder(PathBuf),
+    /// Standard output.
+    Stdout,
+}
+
+/// How and where records are written.
+#[derive(Clone, Debug)]
+pub struct Output {
+    target: Target,
+    extension: &'static str,
+    begin: Begin,
+}
+
+impl Output {
+    /// An output for the selected record types; none for [`Format::Null`]. The folder is made if it
+    /// does not exist.
+    ///
+    /// # Errors
+    ///
+    /// The folder can't be made, or standard output is to take several record types in a format that
+    /// does not tell them apart.
+    pub fn open(format: Format, target: Target, selection: &Selection) -> Result<Option<Self>, OutputError> {
+        let Some((extension, begin)) = format.begin() else { return Ok(None) };
+        match &target {
+            Target::Folder(path) => {
+                fs::create_dir_all(path).map_err(|source| OutputError::Folder { path: path.clone(), source })?;
+            }
+            Target::Stdout => {
+                let selected = selection.types().count();
+                if format != Format::Json && selected != 1 {
+                    return Err(OutputError::SeveralTypes { format: format.name(), selected });
+                }
+            }
+        }
+        Ok(Some(Self { target, extension, begin }))
+    }
+
+    /// A writer for one record type.
+    ///
+    /// # Errors
+    ///
+    /// The file can't be made, or its first bytes can't be written.
+    pub fn create(&self, record_type: RecordType) -> Result<TypeWriter, OutputError> {
+        let (place, file) = match &self.target {
+            Target::Stdout => (Place::Stdout, None),
+            Target::Folder(folder) => {
+                let path = folder.join(format!("{}.{}", record_type.name(), self.extension));
+                (Place::File(path.clone()), Some(TempFile::create(path)))
+            }
+        };
+        let failed = |source| OutputError::Write { place: place.clone(), bytes: 0, kept_rows: 0, source };
+        let file = file.transpose().map_err(failed)?;
+        let handle = file.as_ref().map_or_else(|| Ok(Handle::stdout()), TempFile::handle);
+        let encoder = handle.and_then(|handle| (self.begin)(record_type, handle)).map_err(failed)?;
+        Ok(TypeWriter { record_type, encoder: Some(encoder), file, place, whole: Whole::default() })
+    }
+}
+
+/// What was written of one record type.
+#[derive(Debug)]
+pub struct Written {
+    /// The record type.
+    pub record_type: RecordType,
+    /// The file; none for standard output, and none if there are no records.
+    pub path: Option<PathBuf>,
+    /// Records.
+    pub rows: u64,
+    /// Size of the file; 0 if there is none.
+    pub bytes: u64,
+}
+
+/// Writes the records of one type.
+pub struct TypeWriter {
+    record_type: RecordType,
+    /// None after an error.
+    encoder: Option<Encoder>,
+    /// None for standard output.
+    file: Option<TempFile>,
+    place: Place,
+    whole: Whole,
+}
+
+impl TypeWriter {
+    /// Writes one record: undelimited protobuf.
+    ///
+    /// # Errors
+    ///
+    /// The record is malformed and was left out. Or writing failed: then what was whole is kept, and
+    /// nothing more is written.
+    pub fn push(&mut self, record: &[u8]) -> Result<(), OutputError> {
+        let Some(encoder) = &mut self.encoder else { return Ok(()) };
+        match encoder.push(record) {
+            Ok(true) => self.write(),
+            Ok(false) => Ok(()),
+            Err(source) => Err(OutputError::Record { place: self.place.clone(), source }),
+        }
+    }
+
+    /// Writes what is left, and gives the file its name.
+    ///
+    /// # Errors
+    ///
+    /// Writing failed; what was whole before is kept.
+    pub fn finish(mut self) -> Result<Written, OutputError> {
+        self.write()?;
+        if let Some(encoder) = &mut self.encoder
+            && (self.whole.rows > 0 || self.file.is_none())
+            && let Err(source) = encoder.finish()
+        {
+            return Err(self.fail(source));
+        }
+        let mut written = Written { record_type: self.record_type, path: None, rows: self.whole.rows, bytes: 0 };
+        if let Some(file) = self.file.take()
+            && written.rows > 0
+        {
+            match file.keep() {
+                Ok((path, bytes)) => (written.path, written.bytes) = (Some(path), bytes),
+                Err(source) => {
+                    return Err(OutputError::Write {
+                        place: self.place,
+                        bytes: self.whole.bytes,
+                        kept_rows: 0,
+                        source,
+                    });
+                }
+            }
+        }
+        Ok(written)
+    }
+
+    /// Writes the records that wait.
+    fn write(&mut self) -> Result<(), OutputError> {
+        let Some(encoder) = &mut self.encoder else { return Ok(()) };
+        match encoder.write() {
+            Ok(rows) => {
+                self.whole.rows += rows;
+                self.whole.bytes = self.file.as_ref().map_or(0, TempFile::position);
+                Ok(())
+            }
+            Err(source) => Err(self.fail(source)),
+        }
+    }
+
+    /// Ends the file after its last whole part, gives it its name, and says what happened.
+    fn fail(&mut self, source: io::Error) -> OutputError {
+        let bytes = self.file.as_ref().map_or(0, TempFile::position);
+        let mut kept_rows = 0;
+        if let (Some(encoder), Some(mut file)) = (self.encoder.take(), self.file.take())
+            && let Ok(rows) = encoder.salvage(&mut file, self.whole)
+            && rows > 0
+            && file.keep().is_ok()
+        {
+            kept_rows = rows;
+        }
+        self.whole.rows = 0;
+        OutputError::Write { place: self.place.clone(), bytes, kept_rows, source }
+    }
+}
