@@ -43,7 +43,7 @@ impl Sequence {
             return Seen::default();
         }
         let ahead = begin.wrapping_sub(self.next).cast_signed();
-        if length == 0 || ahead.abs() > DISTANCE_MAX || length > DISTANCE_MAX.unsigned_abs() {
+        if length == 0 || ahead.unsigned_abs() > DISTANCE_MAX.unsigned_abs() || length > DISTANCE_MAX.unsigned_abs() {
             return Seen::default();
         }
         if ahead > 0 {
@@ -174,6 +174,11 @@ mod tests {
         let mut sequence = Sequence::default();
         sequence.segment(next.wrapping_sub(1), 1);
         sequence
+    }
+
+    #[test]
+    fn a_segment_half_the_numbers_away_is_none_of_the_connections() {
+        assert_eq!(started_at(0).segment(1 << 31, 1), Seen::default());
     }
 
     #[test]
