@@ -62,6 +62,9 @@ impl Layer for Icmpv4 {
             ..Transport::default()
         });
         let rest = rest?;
+        if !walk.out().selects::<record::Icmpv4>() {
+            return Ok(Next::End);
+        }
         let checksum_ok = walk.ip.is_complete.then(|| checksum::is_right(checksum::sum(bytes)));
         let Some(mut icmp) = walk.record::<record::Icmpv4>() else { return Ok(Next::End) };
         icmp.r#type = message_type.into();

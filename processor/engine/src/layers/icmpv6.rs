@@ -94,6 +94,9 @@ fn write_record(
     rest: &Rest,
     body: Cursor<'_>,
 ) -> Result<(), Malformed> {
+    if !walk.out().selects::<record::Icmpv6>() {
+        return Ok(());
+    }
     let checksum_ok = checksum_ok(walk, bytes);
     let Some(mut icmp) = walk.record::<record::Icmpv6>() else { return Ok(()) };
     icmp.r#type = message_type.into();

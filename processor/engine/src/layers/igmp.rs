@@ -33,6 +33,9 @@ impl Layer for Igmp {
     const KEYS: &'static [Key] = &[Key::IpProtocol(2)];
 
     fn parse<'a>(mut input: Cursor<'a>, walk: &mut Walk<'_>) -> Result<Next<'a>, Malformed> {
+        if !walk.out().selects::<record::Igmp>() {
+            return Ok(Next::End);
+        }
         let bytes = input.peek();
         let mut head = input.message_of(8)?;
         let message_type = head.u8()?;

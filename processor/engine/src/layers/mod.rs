@@ -17,6 +17,7 @@ use crate::cursor::{Cursor, Malformed};
 
 layers! {
     arp::Arp,
+    cisco_hdlc::CiscoHdlc,
     ethernet::Ethernet,
     geneve::Geneve,
     gre::Gre,
