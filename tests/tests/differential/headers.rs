@@ -105,7 +105,7 @@ const HEADERS: &[Header] = &[
     Header {
         protocol: "igmp",
         record: "igmp",
-        fields: &[("version", "version"), ("type", "type"), ("maddr", "group")],
+        fields: &[("version", "version"), ("type", "type"), ("maddr", "first group group_records.group")],
     },
     Header {
         protocol: "tcp",

@@ -20,12 +20,17 @@ pub fn of_tshark(shown: &str) -> String {
 /// Our value of the field at `path`: names joined by dots; inside a list, that field of each of its
 /// messages. `None` where the field is absent.
 ///
-/// `bits a b c` is the number whose bits, lowest first, are those fields.
+/// `bits a b c` is the number whose bits, lowest first, are those fields; `first a b` is the first of
+/// them that is not empty.
 pub fn of_record(record: &DynamicMessage, path: &str) -> Option<String> {
     if let Some(names) = path.strip_prefix("bits ") {
         let bits = names.split(' ').enumerate();
         let bit = |(place, name)| u64::from(of_record(record, name).as_deref() == Some("1")) << place;
         return Some(bits.map(bit).sum::<u64>().to_string());
+    }
+    if let Some(paths) = path.strip_prefix("first ") {
+        let mut values = paths.split(' ').filter_map(|path| of_record(record, path));
+        return values.find(|value| !value.is_empty());
     }
     let (name, rest) = path.split_once('.').map_or((path, None), |(name, rest)| (name, Some(rest)));
     let field = record
