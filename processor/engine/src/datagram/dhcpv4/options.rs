@@ -82,10 +82,12 @@ impl Gathered {
                 END => return Ok(()),
                 _ => {}
             }
-            let length = input.u8()?;
-            let data = input.message_of(length.into())?;
+            let length = usize::from(input.u8()?);
+            let whole = { input }.skip(length);
+            let data = input.message_up_to(length);
             let (record, spares) = dhcp.parts();
             self.add(code, &data, &mut record.options, spares)?;
+            whole?;
         }
         Ok(())
     }

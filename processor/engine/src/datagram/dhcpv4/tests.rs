@@ -217,6 +217,9 @@ fn a_message_cut_anywhere_keeps_what_was_read() {
         assert_eq!(dhcp.client_mac, "02:00:00:00:00:01");
         assert_eq!(dhcp.truncated, !weirds.is_empty(), "{length} bytes");
     }
+    let behind_vendor_class = whole.len() - (1 + 4 + 7);
+    let (dhcp, _) = decode_one(&whole[..behind_vendor_class - 4]);
+    assert_eq!((dhcp.options.len(), dhcp.vendor_class.as_str()), (6, "MSFT"));
     let cut = testing::decode(testing::ETHERNET, &[udp(68, 67, &whole[..HEADER_BYTES - 1])]);
     assert!(cut.of::<record::Dhcpv4>().is_empty());
 }

@@ -54,7 +54,7 @@ impl Datagram for Dhcpv6 {
         { input }.skip(header_bytes)?;
         let Some(mut dhcp) = out.record::<record::Dhcpv6>() else { return Ok(()) };
         let parsed = parse_message(&mut input, context, requests, &mut dhcp);
-        dhcp.truncated = parsed.is_err();
+        dhcp.truncated |= parsed.is_err();
         parsed
     }
 }

@@ -60,16 +60,18 @@ const ADDRESS_MAX: usize = 32;
 /// Reads the options of a message to its end. One that is wrong in itself costs its own field only.
 pub(super) fn parse(input: &mut Cursor<'_>, dhcp: &mut Draft<'_, record::Dhcpv6>) -> Result<(), Malformed> {
     while !input.is_empty() {
-        let (code, data) = next(input)?;
+        let (code, data, whole) = next_or_part(input)?;
         let (record, spares) = dhcp.parts();
         push_option(code, &data, &mut record.options, spares)?;
         let parsed = parse_option(code, data, dhcp);
+        whole?;
         note(parsed, dhcp);
     }
     Ok(())
 }
 
-/// Reads the options of a relay message to its end; gives the message that it carries.
+/// Reads the options of a relay message to its end; gives the message that it carries, of one that
+/// is cut as much as there is.
 pub(super) fn parse_of_relay<'a>(
     input: &mut Cursor<'a>,
     relay: &mut record::Dhcpv6Relay,
@@ -77,48 +79,50 @@ pub(super) fn parse_of_relay<'a>(
 ) -> Result<Option<Cursor<'a>>, Malformed> {
     let mut relayed = None;
     while !input.is_empty() {
-        let begin = *input;
-        let (code, mut data) = match next(input) {
-            Ok(option) => option,
-            Err(malformed) => {
-                let carried = relayed.or_else(|| cut_relay_message(begin)).ok_or(malformed)?;
-                dhcp.note(malformed);
-                return Ok(Some(carried));
-            }
-        };
+        let (code, data, whole) = next_or_part(input)?;
+        if let Err(malformed) = whole {
+            dhcp.truncated = true;
+            dhcp.note(malformed);
+        }
         if code == code::RELAY_MESSAGE {
-            relayed = Some(data.rest());
+            relayed = Some(data);
             continue;
         }
         push_option(code, &data, &mut relay.options, dhcp.parts().1)?;
-        match code {
-            code::INTERFACE_ID => push_opaque(&mut relay.interface_id, &data),
-            code::SUBSCRIBER_ID => push_opaque(&mut relay.subscriber_id, &data),
-            code::REMOTE_ID => match data.u32() {
-                Ok(enterprise) => {
-                    relay.remote_id_enterprise_number = Some(enterprise.into());
-                    push_opaque(&mut relay.remote_id, &data);
-                }
-                Err(malformed) => dhcp.note(malformed),
-            },
-            code::CLIENT_LINK_LAYER_ADDRESS => {
-                let parsed = parse_link_layer_address(data, dhcp);
-                note(parsed, dhcp);
-            }
-            _ => {}
-        }
+        let parsed = parse_option_of_relay(code, data, relay, dhcp);
+        note(parsed, dhcp);
     }
     Ok(relayed)
 }
 
-/// What is there of a relayed message that claims more than that: it is nearly all of the datagram.
-fn cut_relay_message(mut input: Cursor<'_>) -> Option<Cursor<'_>> {
-    let is_relay_message = input.u16() == Ok(code::RELAY_MESSAGE);
-    input.skip(2).ok()?;
-    (is_relay_message && !input.is_empty()).then(|| input.rest())
+fn parse_option_of_relay(
+    code: u16,
+    mut data: Cursor<'_>,
+    relay: &mut record::Dhcpv6Relay,
+    dhcp: &mut Draft<'_, record::Dhcpv6>,
+) -> Result<(), Malformed> {
+    match code {
+        code::INTERFACE_ID => push_opaque(&mut relay.interface_id, &data),
+        code::SUBSCRIBER_ID => push_opaque(&mut relay.subscriber_id, &data),
+        code::REMOTE_ID => {
+            relay.remote_id_enterprise_number = Some(data.u32()?.into());
+            push_opaque(&mut relay.remote_id, &data);
+        }
+        code::CLIENT_LINK_LAYER_ADDRESS => parse_link_layer_address(data, dhcp)?,
+        _ => {}
+    }
+    Ok(())
 }
 
-/// The next option: its code and data.
+/// The next option of a message: its code, its data as far as they are there, and whether they are.
+fn next_or_part<'a>(input: &mut Cursor<'a>) -> Result<(u16, Cursor<'a>, Result<(), Malformed>), Malformed> {
+    let code = input.u16()?;
+    let length = usize::from(input.u16()?);
+    let whole = { *input }.skip(length);
+    Ok((code, input.message_up_to(length), whole))
+}
+
+/// The next option in an option: its code and data.
 pub(super) fn next<'a>(input: &mut Cursor<'a>) -> Result<(u16, Cursor<'a>), Malformed> {
     let code = input.u16()?;
     let length = input.u16()?;

@@ -142,9 +142,9 @@ fn parse_v3(
 ) -> Result<(), Malformed> {
     let header = Element::expect(content, tag::SEQUENCE, "header that is no sequence")?;
     let mut fields = header.content;
-    let message_id = integer(&mut fields, "message identifier that is no integer")?;
+    let message_id = counter(&mut fields, "message identifier that is no integer")?;
     snmp.message_id = Some(message_id);
-    snmp.max_message_bytes = Some(integer(&mut fields, "message size that is no integer")?);
+    snmp.max_message_bytes = Some(counter(&mut fields, "message size that is no integer")?);
     let flags = Element::expect(&mut fields, tag::OCTET_STRING, "flags that are no octet string")?;
     let flags = flags.bytes()?.first().copied().unwrap_or_default();
     snmp.flags = Some(flags.into());
@@ -190,9 +190,8 @@ fn parse_user_based(mut parameters: Cursor<'_>, snmp: &mut Draft<'_, record::Snm
     let engine = Element::expect(&mut fields, tag::OCTET_STRING, "engine identifier that is no octet string")?;
     let engine = engine_id::read(&engine, snmp)?;
     snmp.engine = engine;
-    snmp.engine_boots = Some(integer(&mut fields, "engine boots that are no integer")?);
-    let engine_time = integer(&mut fields, "engine time that is no integer")?;
-    snmp.engine_time_ns = engine_time.checked_mul(1_000_000_000);
+    snmp.engine_boots = Some(counter(&mut fields, "engine boots that are no integer")?);
+    snmp.engine_time_ns = counter(&mut fields, "engine time that is no integer")?.checked_mul(1_000_000_000);
     let user = Element::expect(&mut fields, tag::OCTET_STRING, "user name that is no octet string")?;
     push_octets(&mut snmp.user_name, &user)?;
     let code = Element::expect(&mut fields, tag::OCTET_STRING, "authentication that is no octet string")?.bytes()?;
@@ -292,6 +291,12 @@ fn parse_trap_v1(fields: &mut Cursor<'_>, snmp: &mut Draft<'_, record::Snmp>) ->
 
 fn integer(input: &mut Cursor<'_>, detail: &'static str) -> Result<i64, Malformed> {
     Element::expect(input, tag::INTEGER, detail)?.integer()
+}
+
+/// A number that cannot be negative; some senders leave out the zero octet that says so.
+fn counter(input: &mut Cursor<'_>, detail: &'static str) -> Result<i64, Malformed> {
+    let number = Element::expect(input, tag::INTEGER, detail)?;
+    i64::try_from(number.unsigned()?).or_else(|_| number.integer())
 }
 
 fn push_octets(out: &mut String, element: &Element<'_>) -> Result<(), Malformed> {

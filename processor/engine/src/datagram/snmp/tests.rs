@@ -132,7 +132,7 @@ const ENGINE: &[u8] = &[4, 11, 0x80, 0, 0x1f, 0x88, 3, 2, 0, 0, 0, 0, 1];
 
 fn v3(message_id: u8, flags: u8, data: &[u8]) -> Vec<u8> {
     let header = element(0x30, &[&number(message_id), &[2, 3, 0, 0xff, 0xff], &[4, 1, flags], &number(3)]);
-    let parameters: [&[u8]; 6] = [ENGINE, &number(2), &number(90), b"\x04\x05admin", b"\x04\x02mc", b"\x04\x02sl"];
+    let parameters: [&[u8]; 6] = [ENGINE, &number(0xdd), &number(90), b"\x04\x05admin", b"\x04\x02mc", b"\x04\x02sl"];
     let parameters = element(4, &[&element(0x30, &parameters)]);
     element(0x30, &[&number(3), &header, &parameters, data])
 }
@@ -144,7 +144,7 @@ fn a_plain_message_of_v3_has_user_engine_and_context() {
     assert_eq!((snmp.version_name.as_str(), snmp.message_id, snmp.max_message_bytes), ("v3", Some(9), Some(65535)));
     assert_eq!((snmp.authenticated, snmp.encrypted, snmp.reportable), (true, false, true));
     assert_eq!((snmp.security_model_name.as_str(), snmp.user_name.as_str()), ("user_based", "admin"));
-    assert_eq!((snmp.engine_boots, snmp.engine_time_ns), (Some(2), Some(90_000_000_000)));
+    assert_eq!((snmp.engine_boots, snmp.engine_time_ns), (Some(0xdd), Some(90_000_000_000)));
     let engine = snmp.engine.unwrap();
     assert_eq!((engine.enterprise_number, engine.format), (Some(8072), Some(3)));
     assert_eq!((engine.text.as_str(), &engine.engine_id[..]), ("02:00:00:00:00:01", &ENGINE[2..]));
