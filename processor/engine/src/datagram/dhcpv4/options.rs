@@ -45,7 +45,10 @@ pub(super) fn parse(
         }
     }
     let list = std::mem::take(&mut dhcp.options);
-    for (option, offset) in list.iter().zip(gathered.offsets) {
+    for (option, Place { offset, is_cut }) in list.iter().zip(gathered.options) {
+        if is_cut {
+            continue;
+        }
         let (record, spares) = dhcp.parts();
         if let Err(malformed) = read_option(option, record, spares) {
             // Offsets count from the option's data.
@@ -56,19 +59,27 @@ pub(super) fn parse(
     parsed
 }
 
-/// Where in the record's list each option is. Those that occur more than once are joined (RFC 3396 §7).
+/// Where in the record's list each option is, and in the packet. Those that occur more than once are joined (RFC 3396 §7).
 struct Gathered {
-    /// Place in the list by code; [`LIST_MAX`] for none.
-    places: [u8; 256],
-    /// Offsets of the data in the packet, by place.
-    offsets: [u32; LIST_MAX],
+    /// Index in the list by code; [`NOWHERE`] for none.
+    indexes: [u8; 256],
+    /// What else is known of the list's options.
+    options: [Place; LIST_MAX],
 }
 
 const NOWHERE: u8 = u8::MAX;
 
+#[derive(Clone, Copy, Default)]
+struct Place {
+    /// Offset of the data in the packet.
+    offset: u32,
+    /// The data are not all there: they are kept, but not read.
+    is_cut: bool,
+}
+
 impl Default for Gathered {
     fn default() -> Self {
-        Self { places: [NOWHERE; 256], offsets: [0; LIST_MAX] }
+        Self { indexes: [NOWHERE; 256], options: [Place::default(); LIST_MAX] }
     }
 }
 
@@ -86,7 +97,8 @@ impl Gathered {
             let whole = { input }.skip(length);
             let data = input.message_up_to(length);
             let (record, spares) = dhcp.parts();
-            self.add(code, &data, &mut record.options, spares)?;
+            let place = self.add(code, &data, &mut record.options, spares)?;
+            place.is_cut |= whole.is_err();
             whole?;
         }
         Ok(())
@@ -98,27 +110,26 @@ impl Gathered {
         data: &Cursor<'_>,
         list: &mut Vec<record::DhcpOption>,
         spares: &mut Spares,
-    ) -> Result<(), Malformed> {
-        let Some(place) = self.places.get_mut(usize::from(code)) else { return Ok(()) };
-        if let Some(option) = list.get_mut(usize::from(*place)) {
+    ) -> Result<&mut Place, Malformed> {
+        let too_many = data.malformed(WeirdReason::Limit, "more than 100 options");
+        let index = self.indexes.get_mut(usize::from(code)).ok_or(too_many)?;
+        if let Some(option) = list.get_mut(usize::from(*index)) {
             if option.data.len() + data.remaining() > TEXT_MAX {
                 return Err(data.malformed(WeirdReason::Limit, "option of more than 4096 bytes"));
             }
             option.data.extend_from_slice(data.peek());
-            return Ok(());
+            return self.options.get_mut(usize::from(*index)).ok_or(too_many);
         }
-        let Some(offset) = self.offsets.get_mut(list.len()) else {
-            return Err(data.malformed(WeirdReason::Limit, "more than 100 options"));
-        };
-        *offset = data.offset();
-        *place = u8::try_from(list.len()).unwrap_or(NOWHERE);
+        let place = self.options.get_mut(list.len()).ok_or(too_many)?;
+        place.offset = data.offset();
+        *index = u8::try_from(list.len()).unwrap_or(NOWHERE);
         list.push(dhcp::option(code.into(), names::option(code), data.peek(), spares));
-        Ok(())
+        Ok(place)
     }
 
     fn data<'l>(&self, code: u8, list: &'l [record::DhcpOption]) -> Option<&'l [u8]> {
-        let place = *self.places.get(usize::from(code))?;
-        list.get(usize::from(place)).map(|option| option.data.as_slice())
+        let index = *self.indexes.get(usize::from(code))?;
+        list.get(usize::from(index)).map(|option| option.data.as_slice())
     }
 }
 

@@ -63,8 +63,8 @@ pub(super) fn parse(input: &mut Cursor<'_>, dhcp: &mut Draft<'_, record::Dhcpv6>
         let (code, data, whole) = next_or_part(input)?;
         let (record, spares) = dhcp.parts();
         push_option(code, &data, &mut record.options, spares)?;
-        let parsed = parse_option(code, data, dhcp);
         whole?;
+        let parsed = parse_option(code, data, dhcp);
         note(parsed, dhcp);
     }
     Ok(())
@@ -80,15 +80,16 @@ pub(super) fn parse_of_relay<'a>(
     let mut relayed = None;
     while !input.is_empty() {
         let (code, data, whole) = next_or_part(input)?;
-        if let Err(malformed) = whole {
-            dhcp.truncated = true;
-            dhcp.note(malformed);
-        }
         if code == code::RELAY_MESSAGE {
             relayed = Some(data);
+            if let Err(malformed) = whole {
+                dhcp.truncated = true;
+                dhcp.note(malformed);
+            }
             continue;
         }
         push_option(code, &data, &mut relay.options, dhcp.parts().1)?;
+        whole?;
         let parsed = parse_option_of_relay(code, data, relay, dhcp);
         note(parsed, dhcp);
     }
