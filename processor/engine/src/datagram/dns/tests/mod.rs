@@ -5,6 +5,7 @@
 mod bounds;
 mod edns;
 mod flavours;
+mod oracle;
 mod rdata;
 mod svcb;
 
