@@ -26,6 +26,6 @@ impl Datagram for Llmnr {
         requests: &mut Self::State,
         out: &mut Output,
     ) -> Result<(), Malformed> {
-        dns::parse(input, Flavour::Llmnr, context, Some(requests), out)
+        dns::parse(input, Flavour::Llmnr, context.ts_ns, Some(requests), out)
     }
 }

@@ -27,6 +27,6 @@ impl Datagram for Mdns {
         _: &mut Self::State,
         out: &mut Output,
     ) -> Result<(), Malformed> {
-        dns::parse(input, Flavour::Mdns, context, None, out)
+        dns::parse(input, Flavour::Mdns, context.ts_ns, None, out)
     }
 }

@@ -26,6 +26,6 @@ impl Datagram for Nbns {
         requests: &mut Self::State,
         out: &mut Output,
     ) -> Result<(), Malformed> {
-        dns::parse(input, Flavour::Nbns, context, Some(requests), out)
+        dns::parse(input, Flavour::Nbns, context.ts_ns, Some(requests), out)
     }
 }

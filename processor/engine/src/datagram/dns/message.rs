@@ -10,7 +10,7 @@ use super::{
 };
 use crate::{
     cursor::{Cursor, Malformed},
-    datagram::{Context, Requests},
+    datagram::Requests,
     limits::LIST_MAX,
     output::{Draft, Output},
 };
@@ -63,7 +63,7 @@ enum Section {
 }
 
 /// Decodes a message, which is all that is left of `input`, into a record. Without `requests`, queries and
-/// responses are not told which belong together.
+/// responses are not told which belong together. A stream is another source of messages: nothing here is about datagrams.
 ///
 /// # Errors
 ///
@@ -71,7 +71,7 @@ enum Section {
 pub(crate) fn parse(
     mut input: Cursor<'_>,
     flavour: Flavour,
-    context: &Context,
+    ts_ns: i64,
     requests: Option<&mut Requests<RequestKey>>,
     out: &mut Output,
 ) -> Result<(), Malformed> {
@@ -89,7 +89,7 @@ pub(crate) fn parse(
     }
     describe_query(&mut dns);
     if let Some(requests) = requests {
-        match_request(&mut dns, flavour, context, requests);
+        match_request(&mut dns, flavour, ts_ns, requests);
     }
     parsed
 }
@@ -294,7 +294,7 @@ fn describe_query(dns: &mut record::Dns) {
 fn match_request(
     dns: &mut record::Dns,
     flavour: Flavour,
-    context: &Context,
+    ts_ns: i64,
     requests: &mut Requests<RequestKey>,
 ) {
     let (name, kind) = match flavour {
@@ -304,10 +304,10 @@ fn match_request(
     };
     let key = xxh3_64_with_seed(name.as_bytes(), u64::from(dns.id) << 32 | u64::from(kind));
     if dns.response {
-        dns.response_time_ns = requests.response(&key, context.ts_ns);
+        dns.response_time_ns = requests.response(&key, ts_ns);
         dns.request_seen = dns.response_time_ns.is_some();
         return;
     }
-    dns.retransmission = requests.is_pending(&key, context.ts_ns);
-    requests.request(key, context.ts_ns);
+    dns.retransmission = requests.is_pending(&key, ts_ns);
+    requests.request(key, ts_ns);
 }

@@ -63,6 +63,6 @@ impl Datagram for Dns {
         requests: &mut Self::State,
         out: &mut Output,
     ) -> Result<(), Malformed> {
-        parse(input, Flavour::Dns, context, Some(requests), out)
+        parse(input, Flavour::Dns, context.ts_ns, Some(requests), out)
     }
 }
