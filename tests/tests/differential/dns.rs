@@ -123,7 +123,28 @@ pub fn of_tshark(message: &Message) -> Values {
 
 /// What we have of what tshark found in the message.
 pub fn of_record(record: &DynamicMessage, tsharks: &Values) -> Values {
-    tsharks.keys().map(|key| (key.clone(), ours(record, key).unwrap_or_default())).collect()
+    let shown =
+        |(key, tsharks): (&String, &String)| (key.clone(), as_shown(ours(record, key).unwrap_or_default(), tsharks));
+    tsharks.iter().map(shown).collect()
+}
+
+/// Our text with what tshark's can't tell apart: it replaces bytes that are no UTF-8, and ends character
+/// strings at their first zero byte.
+fn as_shown(ours: String, tsharks: &str) -> String {
+    const REPLACED: &str = "\u{fffd}";
+    if tsharks.contains(REPLACED) {
+        let mut parts = ours.split("\\x");
+        let first = parts.next().unwrap_or_default().to_owned();
+        return parts.fold(first, |text, part| match part.split_at_checked(2) {
+            Some((digits, rest)) if digits >= "80" => text + REPLACED + rest,
+            _ => text + "\\x" + part,
+        });
+    }
+    if ours.starts_with('"') && ours.contains("\\x00") {
+        let parts = ours.split('"').map(|part| part.split("\\x00").next().unwrap_or_default());
+        return parts.collect::<Vec<_>>().join("\"");
+    }
+    ours
 }
 
 fn ours(record: &DynamicMessage, key: &str) -> Option<String> {
@@ -191,7 +212,7 @@ fn entry_name(entry: &Fields) -> String {
 /// Character strings of TXT, SPF and HINFO as in a zone file.
 fn strings(entry: &Fields) -> Option<String> {
     let strings = entry.iter().filter(|(name, _)| ["txt", "spf", "hinfo.cpu", "hinfo.os"].contains(&name.as_str()));
-    let quoted: Vec<String> = strings.map(|(_, shown)| format!("\"{}\"", shown.replace('"', "\\\""))).collect();
+    let quoted: Vec<String> = strings.map(|(_, shown)| format!("\"{}\"", shown.replace('"', "\\x22"))).collect();
     (!quoted.is_empty()).then(|| quoted.join(" "))
 }
 
@@ -205,6 +226,7 @@ fn domain_name(shown: &str) -> String {
     for part in parts {
         match part.get(..3).and_then(|digits| u8::from_str_radix(digits, 8).ok()) {
             Some(byte) => name += &format!("\\x{byte:02x}{}", &part[3..]),
+            None if part.starts_with('r') => name += &format!("\\x0d{}", &part[1..]),
             None => name += &format!("\\x5c{part}"),
         }
     }
