@@ -53,7 +53,7 @@ fn fill(connection: &mut record::Connection, key: &FlowKey, detail: &Detail, rea
     }
     if let Some((name, id)) = key.encapsulation() {
         connection.encapsulation.push_str(name);
-        connection.encapsulation_id = Some(id);
+        connection.encapsulation_id = Some(id.into());
     }
     connection.syn_rtt_ns = detail.syn_rtt_ns;
     connection.ack_rtt_ns = detail.ack_rtt_ns;

@@ -121,14 +121,21 @@ pub(super) fn proven_ip(bytes: &[u8]) -> Option<Key> {
     (length == bytes.len() && right).then_some(key)
 }
 
+/// Bytes behind the header of the shortest frame, with its checksum (IEEE 802.3 §3.2.8).
+const PADDED_BYTES: usize = 46 + 4;
+
 /// Whether bytes look like an Ethernet frame: an EtherType that is known to be in use and that the
-/// next bytes agree with, or a length that fits.
+/// next bytes agree with, or the length of what follows, which short frames are padded beyond.
 pub(super) fn looks_like_ethernet(bytes: &[u8]) -> bool {
     let mut frame = Cursor::new(bytes);
     let Ok(ether_type) = frame.skip(12).and_then(|()| frame.u16()) else { return false };
     let payload = frame.peek();
     match ether_type {
-        0..1536 => ether_type >= 3 && usize::from(ether_type) <= payload.len(),
+        0..1536 => {
+            let length = usize::from(ether_type);
+            let is_padded = length < payload.len() && payload.len() <= PADDED_BYTES;
+            length >= 3 && (length == payload.len() || is_padded)
+        }
         0x0800 => ip_version(payload) == Some(IPV4),
         0x86dd => ip_version(payload) == Some(IPV6),
         0x0806 => payload.starts_with(&[0, 1, 8, 0]),
@@ -274,5 +281,9 @@ mod tests {
         assert!(!looks_like_ethernet(&llc), "a length beyond the end");
         llc.extend([0x42, 0x42, 3, 0]);
         assert!(looks_like_ethernet(&llc));
+        llc.resize(14 + PADDED_BYTES, 0);
+        assert!(looks_like_ethernet(&llc), "padding");
+        llc.push(0);
+        assert!(!looks_like_ethernet(&llc), "more than padding");
     }
 }

@@ -106,7 +106,7 @@ impl Header {
             return Some(if is_group_policy { Format::GroupPolicy } else { Format::Plain });
         }
         // Senders of the generic protocol extension that forget its flag.
-        let [_, _, number] = self.middle;
+        let [0, 0, number] = self.middle else { return None };
         let is_generic = tunnel::ip_version(payload).is_some_and(|key| key == next_protocol(number).0);
         is_generic.then_some(Format::GenericProtocol(number))
     }
