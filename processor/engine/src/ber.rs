@@ -98,8 +98,8 @@ impl<'a> Element<'a> {
     ///
     /// # Errors
     ///
-    /// What was readable is appended also where it is cut, has a number above 2⁶⁴, or is longer
-    /// than a text may be.
+    /// What was readable is appended also where it is cut, has a number above 2⁶⁴ or one that is padded,
+    /// or is longer than a text may be.
     pub(crate) fn push_object_identifier(&self, out: &mut String) -> Result<(), Malformed> {
         let mut input = self.content;
         if input.is_empty() {
@@ -107,18 +107,23 @@ impl<'a> Element<'a> {
             return Err(input.malformed(WeirdReason::BadLength, "object identifier without numbers"));
         }
         let begin = out.len();
-        let first = read_subidentifier(&mut input)?;
+        let (first, mut is_padded) = read_subidentifier(&mut input)?;
         // The first two numbers share one: the first is 0, 1 or 2, and only below 2 is the second limited.
         let root = (first / 40).min(2);
         let _ = write!(out, "{root}.{}", first - root * 40);
         while !input.is_empty() {
-            let number = read_subidentifier(&mut input)?;
+            let (number, number_is_padded) = read_subidentifier(&mut input)?;
+            is_padded |= number_is_padded;
             if out.len() - begin > TEXT_MAX {
                 return Err(input.malformed(WeirdReason::Limit, "object identifier of more than 4096 characters"));
             }
             let _ = write!(out, ".{number}");
         }
-        self.whole()
+        self.whole()?;
+        if is_padded {
+            return Err(self.content.malformed(WeirdReason::BadEncoding, "object identifier with padded numbers"));
+        }
+        Ok(())
     }
 }
 
@@ -136,8 +141,10 @@ fn read_length(input: &mut Cursor<'_>) -> Result<usize, Malformed> {
     Ok(usize::try_from(length).unwrap_or(usize::MAX))
 }
 
-/// Seven bits an octet, the last without the top bit.
-fn read_subidentifier(input: &mut Cursor<'_>) -> Result<u64, Malformed> {
+/// Seven bits an octet, the last without the top bit. Says also whether the number has more octets than
+/// it needs, which X.690 §8.19.2 forbids.
+fn read_subidentifier(input: &mut Cursor<'_>) -> Result<(u64, bool), Malformed> {
+    let is_padded = input.peek().first() == Some(&0x80);
     let mut number: u64 = 0;
     loop {
         let octet = input.u8()?;
@@ -146,7 +153,7 @@ fn read_subidentifier(input: &mut Cursor<'_>) -> Result<u64, Malformed> {
         }
         number = number << 7 | u64::from(octet & 0x7f);
         if octet & 0x80 == 0 {
-            return Ok(number);
+            return Ok((number, is_padded));
         }
     }
 }
@@ -204,6 +211,8 @@ mod tests {
         assert_eq!(object_identifier(&[6, 4, 0x2b, 6, 1, 0x81]), ("1.3.6.1".to_owned(), Some(WeirdReason::Truncated)));
         assert_eq!(object_identifier(&[6, 3, 0x2b, 6]), ("1.3.6".to_owned(), Some(WeirdReason::Truncated)));
         assert_eq!(object_identifier(&[6, 1, 0]), ("0.0".to_owned(), None));
+        let padded = object_identifier(&[6, 6, 0x2b, 0x80, 0x80, 0x80, 0x80, 5]);
+        assert_eq!(padded, ("1.3.5".to_owned(), Some(WeirdReason::BadEncoding)));
         assert_eq!(object_identifier(&[6, 0]), (String::new(), Some(WeirdReason::BadLength)));
     }
 

@@ -58,7 +58,7 @@ fn parse_pair(
     variable: &mut record::SnmpVariable,
     snmp: &mut Draft<'_, record::Snmp>,
 ) -> Result<(), Malformed> {
-    name.push_object_identifier(&mut variable.oid)?;
+    let named = name.push_object_identifier(&mut variable.oid);
     let value = Element::read(fields)?;
     variable.r#type = value.tag.into();
     variable.type_name.push_str(type_name(value.tag));
@@ -70,7 +70,7 @@ fn parse_pair(
         snmp.trap_oid.clear();
         snmp.trap_oid.push_str(&variable.value);
     }
-    Ok(())
+    named
 }
 
 fn push_value(value: &Element<'_>, out: &mut String) -> Result<(), Malformed> {

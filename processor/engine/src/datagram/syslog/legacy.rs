@@ -35,7 +35,8 @@ pub(super) fn parse_header(input: &mut Cursor<'_>, syslog: &mut Draft<'_, record
     parse_tag(input, syslog)
 }
 
-/// Reads a sequence number, a host name with colon and a time, each only with what must follow it.
+/// Reads a sequence number, a host name with a colon, and a time; the host only with one of the others.
+/// Says whether there is a time.
 fn parse_time(input: &mut Cursor<'_>, syslog: &mut Draft<'_, record::Syslog>) -> Result<bool, Malformed> {
     let mut ahead = *input;
     skip_byte(&mut ahead, b' ');
@@ -46,9 +47,7 @@ fn parse_time(input: &mut Cursor<'_>, syslog: &mut Draft<'_, record::Syslog>) ->
     let marker = ahead.peek().first().is_some_and(|byte| matches!(byte, b'*' | b'.'));
     let marker_bytes = usize::from(marker);
     let time = ahead.peek().get(marker_bytes..).and_then(timestamp::legacy);
-    let mut behind = ahead;
-    let is_numbered_mnemonic = sequence.is_some() && take_mnemonic(&mut behind).is_some();
-    if time.is_none() && !is_numbered_mnemonic {
+    if time.is_none() && sequence.is_none() {
         return Ok(false);
     }
     *input = ahead;

@@ -120,7 +120,8 @@ fn habits_of_devices() {
         ("<13>2013-09-12T19:16:34.457849+04:00 ::1 rsyslog: x", ["::1", "rsyslog", "", "", "x"]),
         ("<134>Feb 14 19:04:54 host CEF:0|A|B", ["host", "", "", "", "CEF:0|A|B"]),
         ("<134>date=2019-05-10 devname=\"a\"", ["", "", "", "", "date=2019-05-10 devname=\"a\""]),
-        ("<134>404: not found", ["", "404", "", "", "not found"]),
+        ("<189>85: R1: <ios-log-msg>", ["R1", "", "", "", "<ios-log-msg>"]),
+        ("<189>7: Cisco IOS Software", ["", "", "", "", "Cisco IOS Software"]),
         ("<13>Oct 11 22:14:15 http://example.com", ["", "", "", "", "http://example.com"]),
         ("<134>854 08/20/2013-19:05:23 CONFIG\0", ["", "", "", "", "854 08/20/2013-19:05:23 CONFIG"]),
     ];
