@@ -7,6 +7,7 @@ use weir_contract::{WeirdReason, record};
 use super::{Key, Layer, Next, Walk};
 use crate::{
     cursor::{Cursor, Malformed},
+    names::hardware_type_name,
     output::{push_address, push_mac},
 };
 
@@ -94,25 +95,6 @@ impl<'a> Message<'a> {
         let sender: [u8; 4] = self.sender_protocol.try_into().ok()?;
         let target: [u8; 4] = self.target_protocol.try_into().ok()?;
         Some((sender.into(), target.into()))
-    }
-}
-
-/// IANA ARP parameters.
-fn hardware_type_name(hardware_type: u16) -> &'static str {
-    match hardware_type {
-        1 => "ethernet",
-        6 => "ieee802",
-        7 => "arcnet",
-        15 => "frame-relay",
-        16 | 19 | 21 => "atm",
-        17 => "hdlc",
-        18 => "fibre-channel",
-        20 => "serial-line",
-        24 => "ieee1394",
-        27 => "eui-64",
-        31 => "ipsec-tunnel",
-        32 => "infiniband",
-        _ => "",
     }
 }
 
