@@ -1,0 +1,29 @@
+# Each target installs what it lacks (packages by apt, crates by cargo, Python's by pip) and keeps it in
+# ~/.cache/weir. The steps are in scripts/.
+
+.DEFAULT_GOAL := help
+.PHONY: help demo test ci bench fuzz fmt docs
+
+help: ## Show this list
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-6s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+demo: ## Decode a real capture to Parquet and query it
+	@scripts/demo.sh
+
+test: ## Run all tests, and read the records with other programs
+	@scripts/test.sh
+
+ci: ## What must pass before a change lands: test, formatting, lints, licences, docs
+	@scripts/ci.sh
+
+bench: ## Measure speed, beside the limits of this machine
+	@scripts/bench.sh
+
+fuzz: ## Run each fuzz target for SECONDS_EACH seconds (300)
+	@scripts/fuzz.sh
+
+fmt: ## Format the code
+	@cargo fmt --all
+
+docs: ## Write the pages of docs/ that are generated, and the code's own documentation
+	@scripts/docs.sh

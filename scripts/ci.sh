@@ -1,0 +1,23 @@
+#!/usr/bin/env bash
+# What must pass before a change lands.
+source "$(dirname "${BASH_SOURCE[0]}")/common.sh"
+
+need_build_tools
+
+say "Formatting"
+cargo fmt --all --check
+
+scripts/test.sh
+
+say "Lints"
+cargo clippy --workspace --all-targets --locked -- -D warnings
+
+say "Documentation of the code"
+RUSTDOCFLAGS="-D warnings" cargo doc --workspace --no-deps --locked
+
+# Known vulnerabilities are left to `cargo deny check advisories`: their list is fetched from the network.
+say "Licences, bans and sources of dependencies"
+need_cargo_tool cargo-deny 0.20.2
+cargo deny --log-level error check bans licenses sources
+
+say "All is well"
