@@ -9,7 +9,7 @@ need_build_tools
 if ! cargo +nightly --version >/dev/null 2>&1; then
     fail "fuzzing needs a nightly compiler: rustup toolchain install nightly --profile minimal"
 fi
-need_cargo_tool cargo-fuzz 0.13.1
+need_cargo_tool cargo-fuzz 0.13.2
 
 mapfile -t targets < <(tr ' ' '\n' <<<"${TARGETS:-$(cargo +nightly fuzz list)}")
 for name in "${targets[@]}"; do
