@@ -10,7 +10,7 @@ scratch=$(mktemp -d)
 trap 'rm -rf "$scratch"' EXIT
 
 say "Tests"
-cargo test --workspace --locked 2>&1 | tee "$scratch/tests"
+cargo test --workspace --locked --no-fail-fast 2>&1 | tee "$scratch/tests"
 
 # Runs a command, and shows what it says only if it fails.
 check() {
