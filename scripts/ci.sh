@@ -4,8 +4,10 @@ source "$(dirname "${BASH_SOURCE[0]}")/common.sh"
 
 need_build_tools
 
-say "Formatting"
+say "Formatting and scripts"
 cargo fmt --all --check
+need_program shellcheck shellcheck
+shellcheck scripts/*.sh .ci/run
 
 scripts/test.sh
 

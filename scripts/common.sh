@@ -45,6 +45,11 @@ need_packages() {
         apt-get install -qq -y --no-install-recommends "${missing[@]}" >/dev/null
 }
 
+# Installs a program's Debian package, unless the program is there from somewhere.
+need_program() {
+    command -v "$1" >/dev/null || need_packages "$2"
+}
+
 # What building Weir takes: a C compiler (zstd), libpcap, and Rust as rust-toolchain.toml has it.
 need_build_tools() {
     need_packages build-essential libpcap-dev pkg-config

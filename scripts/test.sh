@@ -3,7 +3,8 @@
 source "$(dirname "${BASH_SOURCE[0]}")/common.sh"
 
 need_build_tools
-need_packages protobuf-compiler default-jre-headless
+need_program protoc protobuf-compiler
+need_program java default-jre-headless
 need_python test
 
 scratch=$(mktemp -d)
