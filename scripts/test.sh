@@ -19,6 +19,8 @@ check() {
 }
 
 say "Reading Parquet with DuckDB, pandas, Polars and Spark, and protobuf with protoc"
+# Tests of libraries do not build it.
+cargo build --locked --package weir
 weir=$target/debug/weir
 check "$weir" decode tests/captures --records all --out "$scratch/parquet"
 check "$weir" decode tests/captures --records all --out "$scratch/proto" --format proto
