@@ -11,6 +11,8 @@ scratch=$(mktemp -d)
 trap 'rm -rf "$scratch"' EXIT
 
 say "Tests"
+# The binary too, for what follows the tests: alone it would take dependencies with other features.
+cargo build --workspace --all-targets --locked
 cargo test --workspace --locked --no-fail-fast 2>&1 | tee "$scratch/tests"
 
 # Runs a command, and shows what it says only if it fails.
@@ -19,8 +21,6 @@ check() {
 }
 
 say "Reading Parquet with DuckDB, pandas, Polars and Spark, and protobuf with protoc"
-# Tests of libraries do not build it.
-cargo build --locked --package weir
 weir=$target/debug/weir
 check "$weir" decode tests/captures --records all --out "$scratch/parquet"
 check "$weir" decode tests/captures --records all --out "$scratch/proto" --format proto
