@@ -21,7 +21,8 @@ pub use error::{OutputError, Place};
 use file::{Handle, TempFile};
 
 /// How records are written.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+#[serde(try_from = "String", into = "String")]
 pub enum Format {
     /// Apache Parquet.
     Parquet,

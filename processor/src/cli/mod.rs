@@ -1,0 +1,98 @@
+//! The command line.
+
+mod decode;
+mod records;
+mod schema;
+
+use std::{
+    io::{self, Write as _},
+    path::PathBuf,
+    process::ExitCode,
+};
+
+use clap::{CommandFactory as _, Parser, Subcommand};
+
+/// Something could not be read or written; the rest was.
+pub const EXIT_INCOMPLETE: u8 = 1;
+
+/// What was asked for can't be done: bad usage or configuration.
+pub const EXIT_USAGE: u8 = 2;
+
+/// Interrupted, as a shell counts signal 2.
+pub const EXIT_INTERRUPTED: u8 = 130;
+
+/// Typed, joinable records from network traffic.
+#[derive(Parser)]
+#[command(name = "weir", version, max_term_width = 100, subcommand_required = true, arg_required_else_help = true)]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Decode captures, or an interface, into records.
+    Decode(Box<decode::Arguments>),
+    /// List the record types, or the fields of one.
+    Records(records::Arguments),
+    /// Print what other programs need to read the records.
+    #[command(subcommand)]
+    Schema(schema::Command),
+    /// Print a completion script for a shell.
+    Completions {
+        /// The shell that will read it.
+        shell: clap_complete::Shell,
+    },
+    /// Write the manual pages, one for each command.
+    Man {
+        /// Folder to write them to; it is made if need be.
+        #[arg(value_name = "DIR")]
+        folder: PathBuf,
+    },
+}
+
+/// Does what the arguments say; the exit status is 0 if all of it was done.
+pub fn run() -> ExitCode {
+    let cli = Cli::parse();
+    let done = match cli.command {
+        Command::Decode(arguments) => decode::run(*arguments),
+        Command::Records(arguments) => to_stdout(|out| records::print(out, &arguments)),
+        Command::Schema(command) => to_stdout(|out| schema::print(out, &command)),
+        Command::Completions { shell } => to_stdout(|out| {
+            clap_complete::generate(shell, &mut Cli::command(), "weir", out);
+            Ok(())
+        }),
+        Command::Man { folder } => write_manual(&folder).map(|()| ExitCode::SUCCESS),
+    };
+    done.unwrap_or_else(|error| {
+        eprintln!("error: {error:#}");
+        ExitCode::from(EXIT_USAGE)
+    })
+}
+
+/// Prints at once, and takes a reader that goes away early for the end of its interest.
+fn to_stdout(print: impl FnOnce(&mut Vec<u8>) -> anyhow::Result<()>) -> anyhow::Result<ExitCode> {
+    let mut text = Vec::new();
+    print(&mut text)?;
+    match io::stdout().lock().write_all(&text) {
+        Err(error) if error.kind() != io::ErrorKind::BrokenPipe => Err(error.into()),
+        _ => Ok(ExitCode::SUCCESS),
+    }
+}
+
+fn write_manual(folder: &std::path::Path) -> anyhow::Result<()> {
+    std::fs::create_dir_all(folder)?;
+    clap_mangen::generate_to(Cli::command(), folder)?;
+    eprintln!("wrote the manual pages to {}", folder.display());
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_command_line_is_consistent() {
+        Cli::command().debug_assert();
+    }
+}

@@ -1,0 +1,183 @@
+//! Settings from a file, the environment and the command line, in rising order.
+
+use std::path::Path;
+
+use anyhow::{Context as _, bail};
+use serde::{Deserialize, Serialize, de::DeserializeOwned};
+use weir_contract::text::nearest;
+
+use crate::output::Format;
+
+/// What `weir decode` can be told, wherever it is said. A missing setting is left to the next source,
+/// and at last to its default.
+#[derive(Debug, Default, Clone, PartialEq, clap::Args, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+pub struct DecodeConfig {
+    /// Folder for the records, one file for each type; `-` for the standard output.
+    #[arg(short, long, value_name = "DIR|-", env = "WEIR_OUT")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub out: Option<String>,
+
+    /// Format of the records: parquet, csv, json, proto, arrow or null [default: parquet, or json to the
+    /// standard output].
+    #[arg(short, long, value_name = "FORMAT", env = "WEIR_FORMAT")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub format: Option<Format>,
+
+    /// Record types: names and groups with commas between. After a leading `+` or `-` a change of the
+    /// default selection [default: default]. `weir records` lists them.
+    #[arg(short, long, value_name = "SELECTION", env = "WEIR_RECORDS", allow_hyphen_values = true)]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub records: Option<String>,
+
+    /// Decode only packets that match this filter (see pcap-filter(7)).
+    #[arg(short, long, value_name = "FILTER", env = "WEIR_BPF")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub bpf: Option<String>,
+
+    /// Name of the sensor in the records [default: local].
+    #[arg(long, value_name = "NAME", env = "WEIR_SENSOR")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub sensor: Option<String>,
+
+    /// Merge all files by time into one capture, instead of taking each for a capture of its own.
+    #[arg(short, long, env = "WEIR_MERGE", num_args = 0..=1, default_missing_value = "true", require_equals = true)]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub merge: Option<bool>,
+
+    /// Threads that decode, and as many that write [default: one for each core].
+    #[arg(short, long, value_name = "N", env = "WEIR_WORKERS", value_parser = clap::value_parser!(u32).range(1..=1024))]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub workers: Option<u32>,
+
+    /// Partitions that packets are divided among, as those of a cluster's topic [default: 16].
+    #[arg(long, value_name = "N", env = "WEIR_PARTITIONS", value_parser = clap::value_parser!(u32).range(1..=4096))]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub partitions: Option<u32>,
+
+    /// Flows kept at once; with more the least active is written early [default: 2000000].
+    #[arg(long, value_name = "N", env = "WEIR_FLOWS", value_parser = clap::value_parser!(u32).range(1..))]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub flows: Option<u32>,
+
+    /// Bytes of IP fragments kept at once [default: 67108864].
+    #[arg(long, value_name = "N", env = "WEIR_FRAGMENT_BYTES", value_parser = clap::value_parser!(u32).range(1..))]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub fragment_bytes: Option<u32>,
+}
+
+impl TryFrom<String> for Format {
+    type Error = String;
+
+    fn try_from(name: String) -> Result<Self, String> {
+        name.parse()
+    }
+}
+
+impl From<Format> for String {
+    fn from(format: Format) -> Self {
+        format.name().to_owned()
+    }
+}
+
+/// A configuration file: a table for each command.
+#[derive(Debug, Default, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+pub struct File {
+    /// Settings of `weir decode`.
+    #[serde(default)]
+    pub decode: DecodeConfig,
+}
+
+impl DecodeConfig {
+    /// These settings, and those of `other` where these say nothing.
+    pub fn or(self, other: Self) -> Self {
+        Self {
+            out: self.out.or(other.out),
+            format: self.format.or(other.format),
+            records: self.records.or(other.records),
+            bpf: self.bpf.or(other.bpf),
+            sensor: self.sensor.or(other.sensor),
+            merge: self.merge.or(other.merge),
+            workers: self.workers.or(other.workers),
+            partitions: self.partitions.or(other.partitions),
+            flows: self.flows.or(other.flows),
+            fragment_bytes: self.fragment_bytes.or(other.fragment_bytes),
+        }
+    }
+}
+
+/// Reads a configuration file.
+///
+/// # Errors
+///
+/// A file that can't be read, is no TOML, or has a key that does not exist: the nearest one is named.
+pub fn read(path: &Path) -> anyhow::Result<File> {
+    let text = std::fs::read_to_string(path)
+        .with_context(|| format!("{}: the configuration file can't be read", path.display()))?;
+    parse(&text).with_context(|| format!("{}: the configuration is refused", path.display()))
+}
+
+fn parse<T: DeserializeOwned>(text: &str) -> anyhow::Result<T> {
+    toml::from_str(text).map_err(|error| match unknown_key(error.message()) {
+        Some((key, known)) => {
+            let line = error.span().map_or(0, |span| text.get(..span.start).unwrap_or_default().lines().count().max(1));
+            match nearest(&key, known) {
+                Some(nearest) => anyhow::anyhow!("line {line}: there is no `{key}`; did you mean `{nearest}`?"),
+                None => anyhow::anyhow!("line {line}: there is no `{key}`"),
+            }
+        }
+        None => anyhow::anyhow!("{}", error.to_string().trim_end()),
+    })
+}
+
+/// The key that serde did not know, and those it does.
+fn unknown_key(message: &str) -> Option<(String, Vec<String>)> {
+    let mut quoted = message.strip_prefix("unknown field ")?.split('`').skip(1).step_by(2).map(str::to_owned);
+    Some((quoted.next()?, quoted.collect()))
+}
+
+/// Refuses variables of the environment that look like ours and are not.
+///
+/// # Errors
+///
+/// Names the variable, and the nearest one that exists.
+pub fn check_environment<'a>(known: impl IntoIterator<Item = &'a str>) -> anyhow::Result<()> {
+    let known: Vec<_> = known.into_iter().map(str::to_owned).collect();
+    for (name, _) in std::env::vars_os() {
+        let Some(name) = name.to_str().filter(|name| name.starts_with("WEIR_")) else { continue };
+        if !known.iter().any(|of| of == name) {
+            let nearest = nearest(name, known).unwrap_or_default();
+            bail!("the environment has {name}, which is no setting; did you mean {nearest}?");
+        }
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn keys_that_do_not_exist_are_refused_with_the_nearest_name() {
+        let error = parse::<File>("[decode]\nsensor = \"a\"\npartitons = 4\n").unwrap_err().to_string();
+        assert_eq!(error, "line 3: there is no `partitons`; did you mean `partitions`?");
+        let error = parse::<File>("[decod]\n").unwrap_err().to_string();
+        assert!(error.contains("did you mean `decode`?"), "{error}");
+    }
+
+    #[test]
+    fn what_is_said_first_counts() {
+        let flags = DecodeConfig { sensor: Some("a".into()), ..DecodeConfig::default() };
+        let file = DecodeConfig { sensor: Some("b".into()), workers: Some(3), ..DecodeConfig::default() };
+        let both = flags.or(file);
+        assert_eq!((both.sensor.as_deref(), both.workers), (Some("a"), Some(3)));
+    }
+
+    #[test]
+    fn settings_survive_being_printed() {
+        let settings = DecodeConfig { merge: Some(true), records: Some("+tcp".into()), ..DecodeConfig::default() };
+        let file = File { decode: settings };
+        assert_eq!(parse::<File>(&toml::to_string(&file).unwrap()).unwrap(), file);
+    }
+}

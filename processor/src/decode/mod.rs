@@ -1,0 +1,253 @@
+//! `weir decode`: captures in, records out, on one machine and without Kafka.
+
+mod pipeline;
+mod progress;
+mod summary;
+mod tally;
+
+use std::{
+    hash::{BuildHasher as _, RandomState},
+    path::PathBuf,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::{Duration, Instant},
+};
+
+use weir_agent::{
+    Batcher, Filter, LOCAL_BATCH_BYTES, Live, LiveOptions, Merge, Merged, Outcome,
+    inputs::{self, Inputs},
+};
+use weir_contract::Selection;
+use weir_engine::{Counters, Limits};
+
+use crate::output::{Output, OutputError, Written};
+use pipeline::{Pipeline, Plan};
+use progress::Progress;
+use tally::Tally;
+
+/// What to decode, and how.
+#[derive(Debug)]
+pub struct Settings {
+    /// Where packets come from.
+    pub input: Input,
+    /// Where records go; `None` to count them only.
+    pub output: Option<Output>,
+    /// Which records.
+    pub selection: Selection,
+    /// Which packets, as a BPF expression; all if empty.
+    pub bpf: String,
+    /// Name of the sensor in the records.
+    pub sensor: String,
+    /// Partitions that packets are divided among, as a cluster would.
+    pub partitions: u32,
+    /// Threads that decode, and as many that write.
+    pub workers: usize,
+    /// Bounds of all engines together.
+    pub limits: Limits,
+}
+
+/// Where packets come from.
+#[derive(Debug)]
+pub enum Input {
+    /// Capture files and folders, each a capture of its own.
+    Files(Vec<PathBuf>),
+    /// Capture files and folders, merged by time into one capture.
+    Merged(Vec<PathBuf>),
+    /// An interface, until interrupted.
+    Interface(String),
+}
+
+/// What came of decoding.
+pub struct Report {
+    tally: Tally,
+    counters: Counters,
+    /// Each input with what was wrong with it.
+    outcomes: Vec<Outcome>,
+    inputs: Inputs,
+    written: Vec<Written>,
+    errors: Vec<OutputError>,
+    dropped_packets: i64,
+    filtered_packets: u64,
+    elapsed: Duration,
+    interrupted: bool,
+}
+
+/// Packets between looks at the clock, the progress bar and the stop flag.
+const PACKETS_BETWEEN_LOOKS: u64 = 1024;
+
+/// Decodes what `settings` names until its end, or until `stop` is set.
+pub fn run(settings: &Settings, stop: &Arc<AtomicBool>) -> anyhow::Result<Report> {
+    let begun = Instant::now();
+    let (inputs, captures) = captures(&settings.input);
+    for error in &inputs.errors {
+        eprintln!("error: {error}");
+    }
+    for skipped in &inputs.skipped {
+        eprintln!("note: {skipped}");
+    }
+    let workers = settings.workers.clamp(1, usize::try_from(settings.partitions)?);
+    let pipeline = Pipeline::start(&Plan {
+        workers,
+        limits: settings.limits,
+        seed: random(),
+        selection: settings.selection,
+        output: settings.output.clone(),
+    });
+    let mut reading = Reading {
+        settings,
+        stop,
+        progress: Progress::start(&inputs.files),
+        outcomes: Vec::new(),
+        dropped_packets: 0,
+        filtered_packets: 0,
+        bytes_read: 0,
+    };
+    let mut failure = None;
+    for capture in captures {
+        if let Err(error) = reading.decode(&capture, &pipeline) {
+            failure = Some(error);
+        }
+        if reading.is_stopped() || pipeline.has_failed() {
+            break;
+        }
+    }
+    let Reading { progress, outcomes, dropped_packets, filtered_packets, .. } = reading;
+    let finished = pipeline.finish();
+    progress.finish();
+    if let Some(failure) = failure {
+        return Err(failure);
+    }
+    Ok(Report {
+        tally: finished.tally,
+        counters: finished.counters,
+        outcomes,
+        inputs,
+        written: finished.written,
+        errors: finished.errors,
+        dropped_packets,
+        filtered_packets,
+        elapsed: begun.elapsed(),
+        interrupted: stop.load(Ordering::Relaxed),
+    })
+}
+
+/// A number that nobody outside can know: the key of hash tables, which no record shows, and the epoch
+/// of a live capture.
+fn random() -> u64 {
+    RandomState::new().hash_one(0)
+}
+
+fn random_epoch() -> i64 {
+    (random() >> 1).cast_signed()
+}
+
+/// One run of a sensor.
+enum Capture {
+    Files(Vec<PathBuf>),
+    Interface(String),
+}
+
+fn captures(input: &Input) -> (Inputs, Vec<Capture>) {
+    match input {
+        Input::Files(paths) => {
+            let inputs = inputs::expand(paths);
+            let captures = inputs.files.iter().map(|file| Capture::Files(vec![file.clone()])).collect();
+            (inputs, captures)
+        }
+        Input::Merged(paths) => {
+            let inputs = inputs::expand(paths);
+            let captures = vec![Capture::Files(inputs.files.clone())];
+            (inputs, captures)
+        }
+        Input::Interface(name) => (Inputs::default(), vec![Capture::Interface(name.clone())]),
+    }
+}
+
+/// Reads captures and deals their packets to the pipeline.
+struct Reading<'a> {
+    settings: &'a Settings,
+    stop: &'a Arc<AtomicBool>,
+    progress: Progress,
+    outcomes: Vec<Outcome>,
+    dropped_packets: i64,
+    filtered_packets: u64,
+    bytes_read: u64,
+}
+
+impl Reading<'_> {
+    fn is_stopped(&self) -> bool {
+        self.stop.load(Ordering::Relaxed)
+    }
+
+    fn decode(&mut self, capture: &Capture, pipeline: &Pipeline) -> anyhow::Result<()> {
+        let settings = self.settings;
+        let (mut merge, epoch, mut filter) = match capture {
+            Capture::Files(paths) => {
+                let merge = Merge::files(paths);
+                let epoch = merge.epoch(&settings.bpf);
+                let filter = (!settings.bpf.is_empty()).then(|| Filter::new(&settings.bpf));
+                (merge, epoch, filter)
+            }
+            Capture::Interface(name) => {
+                let filter = (!settings.bpf.is_empty()).then(|| settings.bpf.clone());
+                let options = LiveOptions { filter, ..LiveOptions::default() };
+                let live = Live::open(name, &options, Arc::clone(self.stop))?;
+                // Each run of a sensor is its own, so no two may share an epoch.
+                (Merge::one(name, live), random_epoch(), None)
+            }
+        };
+        let mut batcher = Batcher::new(&settings.sensor, epoch, settings.partitions, LOCAL_BATCH_BYTES);
+        let begun = Instant::now();
+        let mut packets = 0u64;
+        while let Some(merged) = merge.next_packet() {
+            let idle = match merged {
+                Merged::Packet(packet, interface) => {
+                    packets += 1;
+                    if let Some(filter) = &mut filter
+                        && !filter.keeps(&packet)?
+                    {
+                        self.filtered_packets += 1;
+                        continue;
+                    }
+                    if let Some(batch) = batcher.push(&packet, interface) {
+                        pipeline.push(batch);
+                        pipeline.take_spares().for_each(|spare| batcher.recycle(spare));
+                    }
+                    false
+                }
+                Merged::Idle => true,
+            };
+            if !idle && !packets.is_multiple_of(PACKETS_BETWEEN_LOOKS) {
+                continue;
+            }
+            self.progress.set(packets, self.bytes_read + merge.file_bytes_read());
+            if pipeline.has_failed() {
+                break;
+            }
+            match capture {
+                Capture::Files(_) if self.is_stopped() => break,
+                Capture::Files(_) => {}
+                // A stopped interface ends by itself, once it has handed out what the kernel has.
+                Capture::Interface(_) => {
+                    batcher.due(begun.elapsed()).into_iter().for_each(|batch| pipeline.push(batch));
+                }
+            }
+        }
+        self.bytes_read += merge.file_bytes_read();
+        let kernel = merge.kernel_counters();
+        let outcomes = merge.into_outcomes();
+        let counters = batcher.counters();
+        counters.source = outcomes.iter().map(|outcome| outcome.name.as_str()).collect::<Vec<_>>().join(", ");
+        counters.damaged_packets = outcomes.iter().map(|outcome| outcome.damage.packets).sum();
+        counters.received_packets = if kernel.received > 0 { kernel.received } else { counters.packets };
+        counters.dropped_kernel_packets = kernel.dropped;
+        counters.dropped_interface_packets = kernel.interface_dropped;
+        self.dropped_packets += kernel.dropped + kernel.interface_dropped;
+        batcher.finish().for_each(|batch| pipeline.push(batch));
+        self.progress.report(&outcomes);
+        self.outcomes.extend(outcomes);
+        Ok(())
+    }
+}

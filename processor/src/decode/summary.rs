@@ -1,0 +1,139 @@
+//! The table at the end: what was read, what was written, what was lost and what was weird.
+
+use std::fmt::Write as _;
+
+use super::Report;
+
+/// Kinds of Weirds that are shown; the others are added up.
+const WEIRDS_SHOWN: usize = 10;
+
+impl Report {
+    /// Whether everything was read and written.
+    pub fn is_complete(&self) -> bool {
+        let damaged = self.outcomes.iter().any(|outcome| !outcome.damage.problems.is_empty());
+        !damaged && self.errors.is_empty() && self.inputs.errors.is_empty()
+    }
+
+    /// Whether decoding was ended from outside.
+    pub fn was_interrupted(&self) -> bool {
+        self.interrupted
+    }
+
+    /// Prints the table, and what went wrong with writing, to the standard error.
+    pub fn print(&self) {
+        for error in &self.errors {
+            eprintln!("error: {error}");
+        }
+        eprint!("{}", self.table());
+    }
+
+    fn table(&self) -> String {
+        let mut table = String::new();
+        // Writing to a string cannot fail.
+        let _ = self.write_table(&mut table);
+        table
+    }
+
+    fn write_table(&self, out: &mut String) -> std::fmt::Result {
+        let rows: Vec<_> = self.tally.records().collect();
+        let width = rows.iter().map(|(record_type, ..)| record_type.name().len()).max().unwrap_or_default().max(11);
+        if !rows.is_empty() {
+            writeln!(out, "{:width$}  {:>12}  {:>12}", "record type", "records", "bytes")?;
+        }
+        for (record_type, number, bytes) in rows {
+            let file = self.written.iter().find(|written| written.record_type == record_type);
+            let file = file.and_then(|written| written.path.as_ref());
+            let file = file.map_or(String::new(), |path| format!("  {}", path.display()));
+            writeln!(out, "{:width$}  {:>12}  {:>12}{file}", record_type.name(), grouped(number), grouped(bytes))?;
+        }
+        self.write_weirds(out)?;
+        self.write_losses(out)?;
+        let Self { counters, elapsed, .. } = self;
+        let seconds = elapsed.as_secs_f64().max(1e-6);
+        let rate = |amount: u64| amount as f64 / seconds;
+        writeln!(
+            out,
+            "\n{} packets, {} in {:.2} s: {} packets/s, {}/s",
+            grouped(counters.packets),
+            bytes(counters.bytes as f64),
+            seconds,
+            grouped(rate(counters.packets).round() as u64),
+            bytes(rate(counters.bytes)),
+        )
+    }
+
+    fn write_weirds(&self, out: &mut String) -> std::fmt::Result {
+        let mut weirds: Vec<_> = self.tally.weirds.iter().collect();
+        if weirds.is_empty() {
+            return Ok(());
+        }
+        weirds.sort_by_key(|(_, number)| std::cmp::Reverse(**number));
+        writeln!(out, "\nweird")?;
+        for ((layer, reason), number) in weirds.iter().take(WEIRDS_SHOWN) {
+            writeln!(out, "  {:>10}  {layer}: {}", grouped(**number), reason.to_lowercase().replace('_', " "))?;
+        }
+        let rest: u64 = weirds.iter().skip(WEIRDS_SHOWN).map(|(_, number)| **number).sum();
+        if rest > 0 {
+            writeln!(out, "  {:>10}  of other kinds", grouped(rest))?;
+        }
+        Ok(())
+    }
+
+    fn write_losses(&self, out: &mut String) -> std::fmt::Result {
+        let count = |packets: i64| u64::try_from(packets).unwrap_or_default();
+        let damaged = self.outcomes.iter().map(|outcome| count(outcome.damage.packets)).sum();
+        let losses = [
+            (count(self.dropped_packets), "packets dropped by the kernel or the interface"),
+            (damaged, "packets damaged in the capture"),
+            (self.filtered_packets, "packets left out by the filter"),
+            (self.counters.failed_packets, "packets on which a decoder failed: please report this"),
+            (self.counters.late_flows, "flows that began later than the watermark allowed"),
+            (self.counters.evicted_flows, "flows written early: --flows was reached"),
+            (self.counters.evicted_datagrams, "datagrams given up: --fragment-bytes was reached"),
+        ];
+        let losses: Vec<_> = losses.into_iter().filter(|(number, _)| *number > 0).collect();
+        if !losses.is_empty() {
+            writeln!(out, "\nlosses")?;
+        }
+        for (number, what) in losses {
+            writeln!(out, "  {:>10}  {what}", grouped(number))?;
+        }
+        Ok(())
+    }
+}
+
+/// A number with a comma before each three digits.
+fn grouped(number: u64) -> String {
+    let digits = number.to_string();
+    let mut out = String::new();
+    for (at, digit) in digits.chars().enumerate() {
+        if at > 0 && (digits.len() - at) % 3 == 0 {
+            out.push(',');
+        }
+        out.push(digit);
+    }
+    out
+}
+
+/// Bytes in the unit that leaves up to three digits before the point.
+fn bytes(number: f64) -> String {
+    let units = ["B", "KB", "MB", "GB", "TB"];
+    let mut number = number;
+    let mut unit = 0;
+    while number >= 999.95 && unit + 1 < units.len() {
+        number /= 1000.0;
+        unit += 1;
+    }
+    if unit == 0 { format!("{number:.0} {}", units[unit]) } else { format!("{number:.1} {}", units[unit]) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn numbers_read_well() {
+        assert_eq!((grouped(0).as_str(), grouped(1_234_567).as_str()), ("0", "1,234,567"));
+        assert_eq!((bytes(999.0).as_str(), bytes(12_345_678.0).as_str()), ("999 B", "12.3 MB"));
+    }
+}
