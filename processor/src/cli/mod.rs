@@ -1,6 +1,8 @@
 //! The command line.
 
 mod decode;
+#[cfg(test)]
+mod docs;
 mod records;
 mod schema;
 

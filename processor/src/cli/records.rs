@@ -65,7 +65,7 @@ fn print_fields(out: &mut Vec<u8>, fields: &[FieldInfo], depth: usize) -> anyhow
 }
 
 /// The type as the contract names it: what its column in Parquet is called depends on the reader.
-fn type_name(field: &FieldInfo) -> String {
+pub(super) fn type_name(field: &FieldInfo) -> String {
     let one = match field.kind {
         FieldKind::Int64 => "int64".to_owned(),
         FieldKind::Uint32 => "uint32".to_owned(),
@@ -87,7 +87,7 @@ fn unit(name: &str) -> Option<&'static str> {
     units.into_iter().find(|(suffix, _)| name.ends_with(suffix)).map(|(_, unit)| unit)
 }
 
-fn first_sentence(text: &str) -> String {
+pub(super) fn first_sentence(text: &str) -> String {
     let line = text.replace('\n', " ");
     let end = line.find(". ").map_or(line.len(), |at| at + 1);
     line.get(..end).unwrap_or_default().to_owned()

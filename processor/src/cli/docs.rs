@@ -1,0 +1,248 @@
+//! Keeps the pages that users read true: those of `docs/` that come from the code are compared with it,
+//! or written anew with `UPDATE_DOCS=1` in the environment (`make docs`), and in all others the links and
+//! the commands are tried.
+
+use std::{
+    collections::BTreeSet,
+    fmt::Write as _,
+    fs,
+    path::{Path, PathBuf},
+};
+
+use clap::{CommandFactory as _, Parser as _};
+use weir_contract::{FieldInfo, FieldKind, RecordInfo, RecordType, Selection};
+
+use super::{Cli, records};
+use crate::config;
+
+const ROOT: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/..");
+
+const RECORDS: &str = "\
+# Records
+
+Written by `make docs` from the messages in `proto/`. `weir records TYPE` prints the same.
+
+Fields end in their unit: `_ns` nanoseconds, `_bytes` bytes, `_ratio` a share of 1. A field that *may be
+absent* is null where the traffic does not say; every other field has a value, zero or empty where there
+is nothing to tell. Text from the wire is UTF-8 in which other bytes, control characters and `\\` are written
+`\\xHH`. Columns add `ts` to these fields: `ts_ns` as a timestamp in UTC, µs.
+
+";
+
+const CONFIGURATION: &str = "\
+# Configuration
+
+Written by `make docs` from the command line's own description.
+
+Settings come from a TOML file, the environment and flags; what is said later in this order counts. A
+key, variable or flag that does not exist is refused, and the nearest one named. `weir decode --check`
+tries the settings, `weir decode --print-config` prints them as a file.
+
+";
+
+/// Compares a page with what the code says, or writes it.
+fn check_page(name: &str, expected: &str) {
+    let path = Path::new(ROOT).join("docs").join(name);
+    if std::env::var_os("UPDATE_DOCS").is_some() {
+        fs::write(&path, expected).unwrap();
+    }
+    let page = fs::read_to_string(&path).unwrap_or_default();
+    assert!(page == expected, "docs/{name} is not what the code says: run `make docs` and commit it");
+}
+
+#[test]
+fn records_are_described_as_the_registry_has_them() {
+    let mut page = RECORDS.to_owned();
+    let all = RecordType::all();
+    let shared = shared_fields(all);
+    writeln!(page, "Groups for `--records`: {}.\n", code_list(&Selection::groups())).unwrap();
+    page.push_str("| record type | groups | by default | what |\n|---|---|---|---|\n");
+    for info in all {
+        let default = if info.opt_in { "" } else { "yes" };
+        let (name, groups) = (info.name, info.groups.join(", "));
+        writeln!(page, "| [`{name}`](#{name}) | {groups} | {default} | {} |", cell(&records::first_sentence(info.doc)))
+            .unwrap();
+    }
+    page.push_str("\n## Fields of every record\n\n");
+    push_fields(&mut page, &all[0].fields[..shared]);
+    for info in all {
+        let topic = info.record_type.topic("weir");
+        writeln!(page, "\n## {}\n\n{}\n\nMessage `{}`, topic `{topic}`.\n", info.name, info.doc, info.message).unwrap();
+        push_fields(&mut page, &info.fields[shared..]);
+    }
+    check_page("records.md", &page);
+}
+
+/// How many fields at the beginning are the same in all types: those of Meta.
+fn shared_fields(all: &[RecordInfo]) -> usize {
+    let first = all[0].fields;
+    (0..first.len()).find(|&at| all.iter().any(|info| info.fields[at].doc != first[at].doc)).unwrap()
+}
+
+fn push_fields(page: &mut String, fields: &[FieldInfo]) {
+    page.push_str("| field | type | meaning |\n|---|---|---|\n");
+    push_rows(page, fields, "");
+}
+
+fn push_rows(page: &mut String, fields: &[FieldInfo], parent: &str) {
+    for field in fields {
+        let name = format!("{parent}{}", field.name);
+        let mut meaning = cell(field.doc);
+        if let FieldKind::Enum(values) = field.kind {
+            let names: Vec<_> = values.iter().map(|(_, name)| *name).collect();
+            write!(meaning, " One of {}.", code_list(&names)).unwrap();
+        }
+        writeln!(page, "| `{name}` | {} | {meaning} |", records::type_name(field)).unwrap();
+        push_rows(page, field.fields, &format!("{name}{}.", if field.repeated { "[]" } else { "" }));
+    }
+}
+
+fn code_list(names: &[&str]) -> String {
+    let names: Vec<_> = names.iter().map(|name| format!("`{name}`")).collect();
+    names.join(", ")
+}
+
+/// Text as it may stand in a table.
+fn cell(text: &str) -> String {
+    text.split_whitespace().collect::<Vec<_>>().join(" ").replace('|', "\\|")
+}
+
+#[test]
+fn settings_are_described_as_the_command_line_has_them() {
+    let mut page = CONFIGURATION.to_owned();
+    let mut command = Cli::command();
+    command.build();
+    for command in command.get_subcommands() {
+        let arguments: Vec<_> = command.get_arguments().filter(|argument| argument.get_id() != "help").collect();
+        if !arguments.iter().any(|argument| argument.get_long().is_some()) {
+            continue;
+        }
+        writeln!(page, "## weir {}\n\n{}.\n", command.get_name(), cell(&command.get_about().unwrap().to_string()))
+            .unwrap();
+        page.push_str("| flag | environment | key in the file | default | meaning |\n|---|---|---|---|---|\n");
+        for argument in arguments {
+            let flag = match (argument.get_long(), argument.get_short()) {
+                (Some(long), Some(short)) => format!("--{long}, -{short}"),
+                (Some(long), None) => format!("--{long}"),
+                (None, _) => argument.get_value_names().unwrap().join(" "),
+            };
+            let environment = argument.get_env().map(|name| name.to_str().unwrap()).unwrap_or_default();
+            let key = argument.get_long().filter(|long| is_key(command.get_name(), long)).unwrap_or_default();
+            let help = cell(&argument.get_help().unwrap().to_string());
+            let (meaning, default) = split_default(&help);
+            writeln!(page, "| `{flag}` | {} | {} | {default} | {meaning} |", code(environment), code(key)).unwrap();
+        }
+        page.push('\n');
+    }
+    page.push_str("A file:\n\n```toml\n[decode]\nout = \"records\"\nrecords = \"+tcp,-ntp\"\nworkers = 2\n```\n");
+    check_page("configuration.md", &page);
+}
+
+/// Help without the default that it ends with or has inside, and the default.
+fn split_default(help: &str) -> (String, &str) {
+    let parts = help.split_once(" [default: ").and_then(|(before, rest)| Some((before, rest.split_once(']')?)));
+    let (meaning, default) = match parts {
+        Some((before, (default, after))) => (format!("{before}{after}"), default),
+        None => (help.to_owned(), ""),
+    };
+    (format!("{}.", meaning.trim_end_matches('.')), default)
+}
+
+/// Whether a configuration file has such a key: the file's reader is asked.
+fn is_key(command: &str, key: &str) -> bool {
+    let error = toml::from_str::<config::File>(&format!("[{command}]\n{key} = {{}}\n")).unwrap_err();
+    !error.message().starts_with("unknown field")
+}
+
+fn code(text: &str) -> String {
+    if text.is_empty() { String::new() } else { format!("`{text}`") }
+}
+
+/// The pages written for people: those at the root, in `docs/` and `tests/`.
+fn pages() -> Vec<(PathBuf, String)> {
+    let mut pages = Vec::new();
+    for folder in ["", "docs", "tests/captures"] {
+        for entry in fs::read_dir(Path::new(ROOT).join(folder)).unwrap() {
+            let path = entry.unwrap().path();
+            if path.extension().is_some_and(|extension| extension == "md") {
+                let text = fs::read_to_string(&path).unwrap();
+                pages.push((path, text));
+            }
+        }
+    }
+    assert!(pages.len() > 5, "pages are not where they were");
+    pages
+}
+
+/// What GitHub makes of a heading.
+fn anchor(heading: &str) -> String {
+    let kept = heading.to_lowercase().replace(' ', "-");
+    kept.chars().filter(|letter| letter.is_alphanumeric() || matches!(letter, '-' | '_')).collect()
+}
+
+fn anchors(text: &str) -> BTreeSet<String> {
+    let headings = text.lines().filter(|line| line.starts_with('#'));
+    headings.map(|line| anchor(line.trim_start_matches('#').trim())).collect()
+}
+
+#[test]
+fn links_between_pages_lead_somewhere() {
+    let mut broken = Vec::new();
+    for (path, text) in pages() {
+        for link in text.split("](").skip(1).filter_map(|rest| rest.split(')').next()) {
+            if link.contains("://") || link.starts_with("mailto:") {
+                continue;
+            }
+            let (file, place) = link.split_once('#').unwrap_or((link, ""));
+            let target = if file.is_empty() { path.clone() } else { path.with_file_name(file) };
+            let found = match place {
+                "" => target.exists(),
+                place => anchors(&fs::read_to_string(&target).unwrap_or_default()).contains(place),
+            };
+            if !found {
+                broken.push(format!("{}: {link}", path.display()));
+            }
+        }
+    }
+    assert!(broken.is_empty(), "links that lead nowhere: {broken:#?}");
+}
+
+#[test]
+fn commands_in_pages_can_be_run() {
+    let makefile = fs::read_to_string(Path::new(ROOT).join("Makefile")).unwrap();
+    let mut tried = 0;
+    for (path, text) in pages() {
+        let blocks = text.split("\n```").skip(1).step_by(2);
+        for line in blocks.filter(|block| block.starts_with("sh\n")).flat_map(str::lines) {
+            let mut words = words(line);
+            let Some(program) = words.first_mut() else { continue };
+            if program == "make" {
+                let known = words.iter().skip(1).all(|name| makefile.contains(&format!("\n{name}: ##")));
+                assert!(known, "{}: the Makefile has no such target: {line}", path.display());
+                tried += 1;
+            } else if program.ends_with("weir") {
+                if let Err(error) = Cli::try_parse_from(words) {
+                    assert!(!error.use_stderr(), "{}: {line}\n{error}", path.display());
+                }
+                tried += 1;
+            }
+        }
+    }
+    assert!(tried > 5, "commands are not where they were");
+}
+
+/// A line of shell as far as pages have it: words, simple quotes, a comment, and what follows a pipe left out.
+fn words(line: &str) -> Vec<String> {
+    let mut words = vec![String::new()];
+    let mut quoted = false;
+    for letter in line.trim_start_matches("$ ").chars() {
+        match letter {
+            '\'' => quoted = !quoted,
+            '|' | '#' | '>' if !quoted => break,
+            ' ' if !quoted => words.push(String::new()),
+            letter => words.last_mut().unwrap().push(letter),
+        }
+    }
+    words.retain(|word| !word.is_empty());
+    words
+}
