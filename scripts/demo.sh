@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Decodes a capture of a small office's morning to Parquet, and asks DuckDB about it.
+# Decodes a capture of half a minute in a small office to Parquet, and asks DuckDB about it.
 source "$(dirname "${BASH_SOURCE[0]}")/common.sh"
 
 need_build_tools
