@@ -2,6 +2,7 @@
 //! (a third of the time that decoding to structs first takes).
 
 mod csv;
+mod export;
 mod json;
 mod kinds;
 mod schema;
@@ -17,6 +18,7 @@ use arrow::error::ArrowError;
 
 use crate::{FieldInfo, RecordInfo, RecordType};
 pub use csv::{write_csv, write_csv_header};
+pub use export::{arrow_schema_json, json_schema};
 pub use json::write_json_lines;
 use kinds::Table;
 pub use schema::{COMMENT, RECORD_TYPE, arrow_schema, fingerprint};

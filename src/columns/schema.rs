@@ -17,12 +17,14 @@ pub const RECORD_TYPE: &str = "weir.record_type";
 /// Name of the column that holds the record's time as a timestamp.
 pub(super) const TS: &str = "ts";
 
+pub(super) const TS_COMMENT: &str = "`ts_ns` as a timestamp, rounded down to microseconds.";
+
 /// The columns of a record type: `ts`, Meta's, and the record's own. All are nullable, so that a
 /// lake whose older files lack a column can still be read under one schema.
 pub fn arrow_schema(record_type: RecordType) -> SchemaRef {
     let info = record_type.info();
     let timestamp = DataType::Timestamp(TimeUnit::Microsecond, Some("UTC".into()));
-    let ts = commented(Field::new(TS, timestamp, true), "`ts_ns` as a timestamp, rounded down to microseconds.");
+    let ts = commented(Field::new(TS, timestamp, true), TS_COMMENT);
     let fields: Fields = std::iter::once(Arc::new(ts)).chain(info.fields.iter().map(field)).collect();
     let metadata = HashMap::from([(RECORD_TYPE.to_owned(), info.name.to_owned())]);
     Arc::new(Schema::new_with_metadata(fields, metadata))

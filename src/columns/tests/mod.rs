@@ -52,6 +52,9 @@ proptest! {
                 json.split(|&byte| byte == b'\n').filter_map(|line| serde_json::from_slice(line).ok()).collect();
             prop_assert_eq!(lines.as_slice(), expected.as_slice());
 
+            let schema = json_schema(info.record_type);
+            prop_assert!(lines.iter().all(|line| oracle::conforms(&schema, line)), "{schema} {lines:?}");
+
             let mut csv = Vec::new();
             write_csv_header(&batch.schema(), &mut csv).unwrap();
             write_csv(&batch, &mut csv).unwrap();
@@ -182,6 +185,28 @@ fn a_label_comes_first_in_a_json_line() {
     write_json_lines(&batch, Some("udp"), &mut json).unwrap();
     let line = String::from_utf8(json).unwrap();
     assert!(line.starts_with(r#"{"record":"udp","ts":"1970-01-01T00:00:00.000000Z","ts_ns":0,"sensor":"","#), "{line}");
+}
+
+#[test]
+fn exported_schemas_have_a_comment_for_every_column() {
+    for info in RecordType::all() {
+        let schema = arrow_schema_json(info.record_type);
+        let fields = schema["fields"].as_array().unwrap();
+        assert_eq!(fields.len(), info.fields.len() + 1);
+        assert!(fields.iter().all(|field| !field["metadata"][0]["value"].as_str().unwrap().is_empty()));
+    }
+    let schema = json_schema(RecordType::Weird);
+    assert_eq!(schema["properties"]["record"]["const"], "weird");
+    assert!(schema["properties"]["reason"]["anyOf"][0]["enum"].as_array().unwrap().contains(&"bad_length".into()));
+    assert!(!oracle::conforms(&schema, &serde_json::json!({ "ts_ns": 0 })));
+}
+
+#[test]
+fn equal_columns_have_equal_fingerprints() {
+    let all: std::collections::BTreeSet<_> =
+        RecordType::all().iter().map(|info| fingerprint(info.record_type)).collect();
+    assert_eq!(all.len(), RecordType::all().len());
+    assert!(all.iter().all(|text| text.len() == 32));
 }
 
 #[test]

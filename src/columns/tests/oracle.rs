@@ -72,3 +72,50 @@ pub fn check_csv(csv: &[u8], expected: &[Value]) {
         }
     }
 }
+
+/// Whether a value is what a JSON Schema asks for, as far as our schemas go.
+pub fn conforms(schema: &Value, value: &Value) -> bool {
+    schema.as_object().unwrap().iter().all(|(keyword, asked)| match keyword.as_str() {
+        "type" => match asked {
+            Value::String(name) => is_a(name, value),
+            names => names.as_array().unwrap().iter().any(|name| is_a(name.as_str().unwrap(), value)),
+        },
+        "const" => value == asked,
+        "enum" => asked.as_array().unwrap().contains(value),
+        "anyOf" => asked.as_array().unwrap().iter().any(|schema| conforms(schema, value)),
+        // Keywords that concern one type of value say nothing of the others.
+        "minimum" => value.as_i64().is_none_or(|number| number >= asked.as_i64().unwrap()),
+        "maximum" => value.as_i64().is_none_or(|number| number <= asked.as_i64().unwrap()),
+        "pattern" => value.as_str().is_none_or(|text| match asked.as_str().unwrap() {
+            "^-?[0-9]+$" => text.parse::<i64>().is_ok(),
+            _ => text.bytes().all(|byte| byte.is_ascii_hexdigit()),
+        }),
+        "items" => value.as_array().is_none_or(|items| items.iter().all(|item| conforms(asked, item))),
+        "required" => value.as_object().is_none_or(|object| {
+            asked.as_array().unwrap().iter().all(|name| object.contains_key(name.as_str().unwrap()))
+        }),
+        "properties" => {
+            value.as_object().is_none_or(|object| object.iter().all(|(name, value)| conforms(&asked[name], value)))
+        }
+        "additionalProperties" => value.as_object().is_none_or(|object| {
+            let known = schema["properties"].as_object().unwrap();
+            object.keys().all(|name| known.contains_key(name))
+        }),
+        "description" => !asked.as_str().unwrap().is_empty(),
+        "format" => chrono::DateTime::parse_from_rfc3339(value.as_str().unwrap()).is_ok(),
+        "$schema" | "title" => true,
+        other => panic!("{other}"),
+    })
+}
+
+fn is_a(name: &str, value: &Value) -> bool {
+    match name {
+        "object" => value.is_object(),
+        "array" => value.is_array(),
+        "string" => value.is_string(),
+        "boolean" => value.is_boolean(),
+        "null" => value.is_null(),
+        "integer" => value.is_i64() || value.is_u64(),
+        _ => value.is_number(),
+    }
+}
