@@ -72,6 +72,7 @@ impl Spares {
         }
     }
 
+    #[allow(dead_code, reason = "the generated code calls it where a message has such a field")]
     fn keep_blob(&mut self, mut item: Vec<u8>) {
         if self.blobs.len() < POOL_MAX && item.capacity() <= CAPACITY_MAX {
             item.clear();

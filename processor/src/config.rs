@@ -121,7 +121,8 @@ pub fn read(path: &Path) -> anyhow::Result<File> {
 fn parse<T: DeserializeOwned>(text: &str) -> anyhow::Result<T> {
     toml::from_str(text).map_err(|error| match unknown_key(error.message()) {
         Some((key, known)) => {
-            let line = error.span().map_or(0, |span| text.get(..span.start).unwrap_or_default().lines().count().max(1));
+            let line =
+                error.span().map_or(0, |span| 1 + text.get(..span.start).unwrap_or_default().matches('\n').count());
             match nearest(&key, known) {
                 Some(nearest) => anyhow::anyhow!("line {line}: there is no `{key}`; did you mean `{nearest}`?"),
                 None => anyhow::anyhow!("line {line}: there is no `{key}`"),

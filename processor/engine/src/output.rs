@@ -93,11 +93,6 @@ impl Output {
         self.selection.contains(R::TYPE)
     }
 
-    /// Complains about something that does not end the decoding.
-    pub fn note(&mut self, malformed: Malformed) {
-        self.writer.note(malformed);
-    }
-
     pub(crate) fn begin_packet(&mut self, sensor_prefix: &[u8], packet_number: i64, ts_ns: i64) {
         let writer = &mut self.writer;
         writer.ts_ns = ts_ns;
@@ -199,11 +194,6 @@ impl<R: Record> Draft<'_, R> {
     /// An empty string with the buffer of an earlier one.
     pub fn spare_string(&mut self) -> String {
         self.spares.take_string()
-    }
-
-    /// An empty blob with the buffer of an earlier one.
-    pub fn spare_blob(&mut self) -> Vec<u8> {
-        self.spares.take_blob()
     }
 
     /// The record, and the spares for what is nested in it.

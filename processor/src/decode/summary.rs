@@ -57,7 +57,7 @@ impl Report {
             grouped(counters.packets),
             bytes(counters.bytes as f64),
             seconds,
-            grouped(rate(counters.packets).round() as u64),
+            grouped(per_second(counters.packets, *elapsed)),
             bytes(rate(counters.bytes)),
         )
     }
@@ -102,12 +102,18 @@ impl Report {
     }
 }
 
+/// An amount by the second, in whole numbers.
+fn per_second(amount: u64, elapsed: std::time::Duration) -> u64 {
+    let millis = elapsed.as_millis().max(1);
+    u64::try_from(u128::from(amount) * 1000 / millis).unwrap_or(u64::MAX)
+}
+
 /// A number with a comma before each three digits.
 fn grouped(number: u64) -> String {
     let digits = number.to_string();
     let mut out = String::new();
     for (at, digit) in digits.chars().enumerate() {
-        if at > 0 && (digits.len() - at) % 3 == 0 {
+        if at > 0 && (digits.len() - at).is_multiple_of(3) {
             out.push(',');
         }
         out.push(digit);

@@ -90,21 +90,39 @@ impl Records {
         );
     }
 
-    /// Sorted records that neither come from the packet nor are of hosts of these addresses.
-    pub fn without(&self, packet_number: i64, addresses: &[String; 2]) -> Vec<&(RecordType, Vec<u8>)> {
-        let is_between = |meta: &Meta| [&meta.src_ip, &meta.dst_ip].iter().all(|ip| addresses.contains(ip));
-        let mut kept: Vec<_> = self
-            .in_order
-            .iter()
-            .filter(|(of, _)| *of != RecordType::CaptureStats)
-            .filter(|(_, bytes)| {
-                let meta = Meta::decode_length_delimited(&bytes[1..]).expect("records begin with Meta");
-                meta.packet_number != packet_number && !is_between(&meta)
-            })
-            .collect();
+    /// Of the packets with UDP the one nearest to the middle, and the address pairs of all flows it
+    /// belongs to, outer and inner.
+    pub fn flows_of_middle_packet(&self, packets: usize) -> Option<(usize, BTreeSet<[String; 2]>)> {
+        let numbers =
+            self.in_order.iter().filter(|(of, _)| *of == RecordType::Udp).map(|record| meta(record).packet_number);
+        let middle = i64::try_from(packets / 2).unwrap();
+        let number = numbers.min_by_key(|number| number.abs_diff(middle))?;
+        let metas = self.in_order.iter().map(meta).filter(|meta| meta.packet_number == number);
+        Some((usize::try_from(number).unwrap() - 1, metas.map(|meta| pair(&meta)).collect()))
+    }
+
+    /// Sorted records that neither come from the packet nor are of these flows.
+    pub fn without(&self, packet_number: i64, flows: &BTreeSet<[String; 2]>) -> Vec<&(RecordType, Vec<u8>)> {
+        let is_other = |record: &(RecordType, Vec<u8>)| {
+            let meta = meta(record);
+            meta.packet_number != packet_number && !flows.contains(&pair(&meta))
+        };
+        let kept = self.in_order.iter().filter(|(of, _)| *of != RecordType::CaptureStats);
+        let mut kept: Vec<_> = kept.filter(|record| is_other(record)).collect();
         kept.sort();
         kept
     }
+}
+
+/// Every record begins with its Meta.
+fn meta((_, bytes): &(RecordType, Vec<u8>)) -> Meta {
+    Meta::decode_length_delimited(&bytes[1..]).expect("records begin with Meta")
+}
+
+fn pair(meta: &Meta) -> [String; 2] {
+    let mut pair = [meta.src_ip.clone(), meta.dst_ip.clone()];
+    pair.sort();
+    pair
 }
 
 /// A record for people.
@@ -152,15 +170,6 @@ impl Capture {
         Some(Self { name, packets })
     }
 
-    /// The packet nearest to the middle that has UDP ports, and its addresses.
-    pub fn middle_packet_with_addresses(&self) -> Option<(usize, [String; 2])> {
-        let records = self.decode(&Plan::default());
-        let datagrams = records.in_order.iter().filter(|(of, _)| *of == RecordType::Udp);
-        let metas = datagrams.filter_map(|(_, bytes)| record::Udp::decode(&bytes[..]).unwrap().meta);
-        let places = metas.map(|meta| (usize::try_from(meta.packet_number).unwrap() - 1, [meta.src_ip, meta.dst_ip]));
-        places.min_by_key(|(place, _)| place.abs_diff(self.packets.len() / 2))
-    }
-
     pub fn decode(&self, plan: &Plan) -> Records {
         let mut records = Vec::new();
         let mut sink = Keep(&mut records);
@@ -190,7 +199,8 @@ impl Capture {
                 data: &packet.data,
                 original_length: packet.original_length,
                 link_type: packet.link_type,
-                interface: side,
+                // Of one interface all packets have one link type.
+                interface: side + 2 * u32::from(packet.link_type),
             };
             if builders[of].push(&packet, &interface).is_err() {
                 let batch = builders[of].finish(watermark_ns, PacketBatch::default());

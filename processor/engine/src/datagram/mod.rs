@@ -80,12 +80,6 @@ pub enum Probe {
 pub struct Context {
     /// Time of the packet, ns since 1970-01-01 UTC.
     pub ts_ns: i64,
-    /// Source port.
-    pub src_port: u16,
-    /// Destination port.
-    pub dst_port: u16,
-    /// The message was sent by the side that did not begin the flow.
-    pub from_responder: bool,
     /// Time of the message that announced this one by [`Self::expect_answer_from_another_port`], ns.
     /// Only the first message of a flow is announced.
     pub expected_since_ns: Option<i64>,
