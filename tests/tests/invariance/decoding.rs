@@ -7,7 +7,7 @@ use prost_reflect::{DescriptorPool, DynamicMessage};
 use weir_agent::{CaptureFile, Source, Step};
 use weir_contract::{
     BatchBuilder, CaptureCounters, DESCRIPTORS, Interface, Meta, Packet, PacketBatch, Partition, RecordType, Selection,
-    SensorKey, home_partition, partition, partition_key, record,
+    SensorKey, home_partition, partition, partition_key,
 };
 use weir_engine::{Engine, Limits, RecordSink};
 

@@ -454,7 +454,6 @@ impl<'e> Walk<'e> {
         let State { out, path, .. } = &mut *self.state;
         let Some(mut draft) = out.record::<record::Packet>() else { return };
         draft.link_type = packet.link_type.into();
-        draft.interface_index = packet.interface;
         draft.original_bytes = packet.original_length;
         draft.captured_bytes = u32::try_from(packet.data.len()).unwrap_or(u32::MAX);
         push_escaped(&mut draft.layers, path.as_bytes());
