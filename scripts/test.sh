@@ -22,8 +22,6 @@ check() {
 
 say "Reading Parquet with DuckDB, pandas, Polars and Spark, and protobuf with protoc"
 weir=$target/debug/weir
-# A setting of the tests, which Weir would refuse as none of its own.
-unset WEIR_SHARED_CAPTURES
 check "$weir" decode tests/captures --records all --out "$scratch/parquet"
 check "$weir" decode tests/captures --records all --out "$scratch/proto" --format proto
 check "$python" tests/read_parquet.py "$scratch/parquet"

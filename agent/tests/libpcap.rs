@@ -1,6 +1,6 @@
 //! libpcap as oracle: on every capture that it reads, ours has the same packets.
 //!
-//! Takes the captures from the folder in `WEIR_SHARED_CAPTURES`, by default `../shared/captures`
+//! Takes the captures from the folder in `SHARED_CAPTURES`, by default `../shared/captures`
 //! beside the checkout. Where the two differ, `libpcap_differences.tsv` beside this file names the
 //! capture and the reason; the reasons are explained, and checked, in [`explained`].
 
@@ -98,10 +98,10 @@ fn differ(ours: &Read, theirs: &Read) -> bool {
 
 #[test]
 fn packets_are_libpcaps_but_for_listed_reasons() {
-    let folder = std::env::var_os("WEIR_SHARED_CAPTURES")
+    let folder = std::env::var_os("SHARED_CAPTURES")
         .map_or_else(|| PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/../../shared/captures")), PathBuf::from);
     if !folder.is_dir() {
-        eprintln!("skipped: no captures in {}; set WEIR_SHARED_CAPTURES to their folder", folder.display());
+        eprintln!("skipped: no captures in {}; set SHARED_CAPTURES to their folder", folder.display());
         return;
     }
     let mut listed: BTreeMap<_, _> = DIFFERENCES.lines().skip(1).map(|row| row.split_once('\t').unwrap()).collect();

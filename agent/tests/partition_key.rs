@@ -25,10 +25,10 @@ fn ip_header(packet: &[u8]) -> Option<Vec<u8>> {
 
 #[test]
 fn key_is_that_of_the_first_ip_header() {
-    let folder = std::env::var_os("WEIR_SHARED_CAPTURES")
+    let folder = std::env::var_os("SHARED_CAPTURES")
         .map_or_else(|| PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/../../shared/captures")), PathBuf::from);
     if !folder.is_dir() {
-        eprintln!("skipped: no captures in {}; set WEIR_SHARED_CAPTURES to their folder", folder.display());
+        eprintln!("skipped: no captures in {}; set SHARED_CAPTURES to their folder", folder.display());
         return;
     }
     let sensor = SensorKey::new("lab");

@@ -1,7 +1,7 @@
 //! Everything that we and tshark see differently in the shared captures is in a checked-in table with
 //! its reason; and nothing is in the table that no longer differs.
 //!
-//! The captures are not part of the project. Where `WEIR_SHARED_CAPTURES` (by default
+//! The captures are not part of the project. Where `SHARED_CAPTURES` (by default
 //! `../shared/captures` beside the checkout) has none, the test says so and passes.
 //!
 //! To explain a difference, add its row to `tests/differential/explained.tsv` with the key of a reason. The
@@ -63,10 +63,10 @@ fn every_difference_from_tshark_is_explained() {
 /// The folder of shared captures, if it is there.
 fn captures() -> Option<PathBuf> {
     let default = || Path::new(env!("CARGO_MANIFEST_DIR")).join("../../shared/captures");
-    let folder = std::env::var_os("WEIR_SHARED_CAPTURES").map_or_else(default, PathBuf::from);
+    let folder = std::env::var_os("SHARED_CAPTURES").map_or_else(default, PathBuf::from);
     let present = folder.is_dir();
     if !present {
-        println!("skipped: no captures in {}; WEIR_SHARED_CAPTURES names their folder", folder.display());
+        println!("skipped: no captures in {}; SHARED_CAPTURES names their folder", folder.display());
     }
     present.then_some(folder)
 }
