@@ -57,9 +57,9 @@ impl Detail {
     /// The detail of a flow whose first packet this is. A SYN-ACK that comes first answers a SYN that
     /// was missed, so its sender is the responder.
     pub(crate) fn new(packet: &FlowPacket, ip_protocol: u8) -> Self {
-        let macs = packet.has(flag::MACS).then_some((packet.rest.src_mac, packet.rest.dst_mac));
+        let (src_mac, dst_mac) = (told_mac(packet, packet.rest.src_mac), told_mac(packet, packet.rest.dst_mac));
         let reversed = begins_reversed(packet);
-        let (orig_mac, resp_mac) = if reversed { (macs.map(|m| m.1), macs.map(|m| m.0)) } else { macs.unzip() };
+        let (orig_mac, resp_mac) = if reversed { (dst_mac, src_mac) } else { (src_mac, dst_mac) };
         let mut detail = Self {
             first_ts_ns: packet.ts_ns,
             last_ts_ns: packet.ts_ns,
@@ -83,6 +83,8 @@ impl Detail {
         self.last_ts_ns = self.last_ts_ns.max(packet.ts_ns);
         self.last_number = packet.number;
         self.truncated_packets += u64::from(packet.has(flag::TRUNCATED));
+        let sender_mac = if from_originator { &mut self.orig_mac } else { &mut self.resp_mac };
+        *sender_mac = sender_mac.or(told_mac(packet, packet.rest.src_mac));
         let (sender, receiver) =
             if from_originator { (&mut self.orig, &mut self.resp) } else { (&mut self.resp, &mut self.orig) };
         sender.count(packet);
@@ -203,6 +205,11 @@ impl Detail {
 /// Whether the first packet of a flow was sent by its responder.
 pub(crate) fn begins_reversed(packet: &FlowPacket) -> bool {
     packet.rest.flags & (flag::SYN | flag::ACK) == flag::SYN | flag::ACK
+}
+
+/// A link-layer address of a packet. Link types that tell the sender's only have zeros for the other.
+fn told_mac(packet: &FlowPacket, mac: [u8; 6]) -> Option<[u8; 6]> {
+    (packet.has(flag::MACS) && mac != [0; 6]).then_some(mac)
 }
 
 fn elapsed(from: Option<i64>, to: Option<i64>) -> Option<i64> {

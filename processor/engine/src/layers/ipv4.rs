@@ -134,7 +134,7 @@ fn reassemble<'a>(walk: &mut Walk<'_>, header: &Header, payload: Cursor<'a>) -> 
         packet_number: walk.arrival.packet.number,
         sensor: walk.arrival.seen.sensor,
     };
-    walk.fragment(Ipv4::NAME, &fragment, &payload)
+    walk.fragment(Ipv4::NAME, &fragment, payload)
 }
 
 fn write_record(walk: &mut Walk<'_>, header: &Header, bytes: &[u8], mut options: Cursor<'_>) {

@@ -157,6 +157,14 @@ mod tests {
     }
 
     #[test]
+    fn a_protocol_without_decoder_is_a_connection_without_ports() {
+        // DCCP.
+        let records = testing::decode(testing::ETHERNET, &[testing::ipv6(33, b"payload")]);
+        assert_eq!(records.of::<record::Connection>()[0].ip_protocol, 33);
+        assert_eq!(records.of::<record::Unknown>()[0].value, 33);
+    }
+
+    #[test]
     fn no_next_header_is_a_flow_of_its_own_and_not_unknown() {
         let records = testing::decode(testing::ETHERNET, &[testing::ipv6(59, b"ignored")]);
         assert_eq!(records.of::<record::Connection>()[0].ip_protocol, 59);

@@ -44,7 +44,7 @@ impl Layer for Ipv6Fragment {
             packet_number: walk.arrival.packet.number,
             sensor: walk.arrival.seen.sensor,
         };
-        Ok(walk.fragment(Self::NAME, &fragment, &input))
+        Ok(walk.fragment(Self::NAME, &fragment, input))
     }
 }
 
@@ -124,6 +124,21 @@ mod tests {
         let records = testing::decode(testing::ETHERNET, &[fragment(0, false, &UDP)]);
         assert!(records.of::<record::Ipv6Fragment>()[0].atomic);
         assert_eq!(records.of::<record::Udp>()[0].payload_bytes, 8);
+    }
+
+    #[test]
+    fn a_cut_fragment_waits_for_none_and_the_first_makes_the_flow() {
+        // 4 bytes less than the headers say, of two fragments.
+        let cut = |mut frame: Vec<u8>| {
+            frame.truncate(frame.len() - 4);
+            frame
+        };
+        let frames = [cut(fragment(0, true, &UDP)), cut(fragment(16, false, &UDP))];
+        let records = testing::decode(testing::ETHERNET, &frames);
+        let [connection] = &records.of::<record::Connection>()[..] else { panic!("one connection") };
+        assert_eq!((connection.ip_protocol, connection.orig_packets, connection.orig_payload_bytes), (17, 1, 8));
+        let lies = "ipv6 BadLength: payload length is more than the packet has";
+        assert_eq!(records.weirds(), [lies, lies]);
     }
 
     #[test]

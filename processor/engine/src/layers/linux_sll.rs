@@ -115,8 +115,22 @@ mod tests {
         let sll = &records.of::<record::LinuxSll>()[0];
         assert_eq!((sll.version, sll.packet_type_name.as_str()), (1, "outgoing"));
         assert_eq!((sll.src_address.as_str(), sll.capture_interface), ("02:00:00:00:00:09", None));
-        assert_eq!(records.of::<record::Connection>()[0].orig_mac, "02:00:00:00:00:09");
         assert_eq!(records.of::<record::Ipv4>()[0].payload_bytes, 7);
+    }
+
+    #[test]
+    fn each_side_of_a_connection_has_the_address_it_sent_from() {
+        let packet = |last: u8, ip: &[u8]| [&[0, 4, 0, 1, 0, 6, 2, 0, 0, 0, 0, last, 0, 0, 8, 0][..], ip].concat();
+        let mut answer = ip_packet();
+        answer[12..20].copy_from_slice(&[10, 0, 0, 2, 10, 0, 0, 1]);
+        let question = packet(1, &ip_packet());
+        let macs = |packets: &[Vec<u8>]| {
+            let connection = testing::decode(113, packets).of::<record::Connection>().remove(0);
+            (connection.orig_mac, connection.resp_mac)
+        };
+        assert_eq!(macs(&[question.clone()]), ("02:00:00:00:00:01".to_owned(), String::new()));
+        let both = ("02:00:00:00:00:01".to_owned(), "02:00:00:00:00:02".to_owned());
+        assert_eq!(macs(&[question, packet(2, &answer)]), both);
     }
 
     #[test]

@@ -350,13 +350,13 @@ impl<'e> Walk<'e> {
         self.flow.is_some()
     }
 
-    /// Adds a fragment to its datagram, and goes on with that if it is whole.
-    pub(crate) fn fragment<'a>(
-        &mut self,
-        layer: &'static str,
-        fragment: &Fragment<'_>,
-        input: &Cursor<'_>,
-    ) -> Next<'a> {
+    /// Adds a fragment to its datagram, and goes on with that if it is whole. A fragment that was
+    /// captured in part makes no datagram whole, but the first one still tells what it is of.
+    pub(crate) fn fragment<'a>(&mut self, layer: &'static str, fragment: &Fragment<'_>, input: Cursor<'a>) -> Next<'a> {
+        if !self.ip.is_complete {
+            let is_first = fragment.offset == 0;
+            return if is_first { Next::Layer(Key::IpProtocol(fragment.protocol), input) } else { Next::End };
+        }
         let outcome = self.state.fragments.add(fragment);
         if let Some((reason, detail)) = outcome.weird {
             self.weird(layer, input.malformed(reason, detail));
@@ -464,9 +464,9 @@ impl<'e> Walk<'e> {
 /// Whether an IP protocol is counted as a flow without ports before its layer is read. The others
 /// count themselves, or lead to the protocol that is counted.
 fn is_portless(number: u8, addresses: Option<(IpAddr, IpAddr)>) -> bool {
-    use protocol::{DCCP, ICMP, ICMPV6, SCTP, TCP, UDP, UDP_LITE};
+    use protocol::{ICMP, ICMPV6, SCTP, TCP, UDP, UDP_LITE};
     match number {
-        TCP | UDP | UDP_LITE | ICMP | ICMPV6 | SCTP | DCCP => false,
+        TCP | UDP | UDP_LITE | ICMP | ICMPV6 | SCTP => false,
         // Authentication header.
         51 => false,
         // Hop-by-hop options, routing, fragment, destination options, Shim6.
