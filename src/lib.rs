@@ -3,6 +3,9 @@
 //! Everything about a record type is derived from its message in `proto/`: the struct, its row in the
 //! registry, its topic, its Arrow columns (feature `columns`), its line in the documentation.
 
+// Their descriptions are plain text.
+#![allow(rustdoc::bare_urls)]
+
 mod batch;
 #[cfg(feature = "columns")]
 pub mod columns;

@@ -184,6 +184,7 @@ impl Engine {
         };
         Walk::new(&mut self.state, arrival).run();
         if self.state.flows.has_ended() {
+            self.state.out.end_packet();
             for ended in self.state.flows.take_ended() {
                 self.write_ended(&ended);
             }
@@ -243,6 +244,7 @@ impl Engine {
     /// Ends flows one after another, so that a capture that ends with millions of them needs no room for
     /// all their records.
     fn end_flows(&mut self, flows: &[u32], reason: record::EndReason, sink: &mut impl RecordSink) {
+        self.state.out.end_packet();
         for &flow in flows {
             if let Some(ended) = self.state.flows.end(flow, reason) {
                 self.write_ended(&ended);
@@ -275,7 +277,7 @@ impl Engine {
         let Some(of) = self.sensors.get(usize::from(sensor)) else { return };
         for datagram in incomplete {
             let out = &mut self.state.out;
-            out.begin_packet(&of.prefix, datagram.last_packet_number, datagram.first_ts_ns);
+            out.return_to_packet(&of.prefix, datagram.last_packet_number, datagram.first_ts_ns);
             self.counters.evicted_datagrams += u64::from(datagram.reason == WeirdReason::Evicted);
             write_incomplete(out, datagram);
         }

@@ -56,6 +56,13 @@ impl Vlans {
 /// At most so many complaints of one packet are kept.
 const NOTES_MAX: usize = 16;
 
+/// Packets are numbered from 1.
+const NO_PACKET: i64 = 0;
+
+/// First ordinal of what a packet's datagram is found to lack after the packet. More than a packet causes
+/// at once.
+const AFTERWARDS: u32 = 1 << 16;
+
 /// Where decoders write.
 pub struct Output {
     selection: Selection,
@@ -105,6 +112,17 @@ impl Output {
         writer.prefix.extend_from_slice(sensor_prefix);
         writer.sensor_prefix_length = sensor_prefix.len();
         writer.prefix_is_current = true;
+    }
+
+    /// Says that the records to come are of packets that are over: time caused them.
+    pub(crate) fn end_packet(&mut self) {
+        self.writer.packet_number = NO_PACKET;
+    }
+
+    /// As [`Self::begin_packet`] of a packet that is over and whose records of this kind were waited for.
+    pub(crate) fn return_to_packet(&mut self, sensor_prefix: &[u8], packet_number: i64, ts_ns: i64) {
+        self.begin_packet(sensor_prefix, packet_number, ts_ns);
+        self.writer.ordinals.push((RecordType::Weird, AFTERWARDS));
     }
 
     /// Changes the sensor of the records to come.
@@ -270,8 +288,8 @@ impl Writer {
         self.ends.push((R::TYPE, bytes.len()));
     }
 
-    /// Ordinal of a record among those of its type that the current packet caused. A record of an
-    /// earlier packet is the only one of its type, packet and connection.
+    /// Ordinal of a record among those of its type that the current packet caused. A connection, which
+    /// time or another packet ends, is the only one with its uid.
     fn ordinal(&mut self, record_type: RecordType, packet_number: i64) -> u32 {
         if packet_number != self.packet_number {
             return 0;

@@ -1,6 +1,9 @@
 //! Decoding a capture in many ways.
 
-use std::{collections::BTreeSet, path::Path};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    path::Path,
+};
 
 use prost::Message as _;
 use prost_reflect::{DescriptorPool, DynamicMessage};
@@ -101,16 +104,25 @@ impl Records {
         Some((usize::try_from(number).unwrap() - 1, metas.map(|meta| pair(&meta)).collect()))
     }
 
-    /// Sorted records that neither come from the packet nor are of these flows.
-    pub fn without(&self, packet_number: i64, flows: &BTreeSet<[String; 2]>) -> Vec<&(RecordType, Vec<u8>)> {
+    /// The records that neither come from the packet nor are of these flows.
+    pub fn without(self, packet_number: i64, flows: &BTreeSet<[String; 2]>) -> Self {
         let is_other = |record: &(RecordType, Vec<u8>)| {
             let meta = meta(record);
-            meta.packet_number != packet_number && !flows.contains(&pair(&meta))
+            record.0 != RecordType::CaptureStats && meta.packet_number != packet_number && !flows.contains(&pair(&meta))
         };
-        let kept = self.in_order.iter().filter(|(of, _)| *of != RecordType::CaptureStats);
-        let mut kept: Vec<_> = kept.filter(|record| is_other(record)).collect();
-        kept.sort();
-        kept
+        Self { in_order: self.in_order.into_iter().filter(is_other).collect() }
+    }
+
+    /// No two records have one identity.
+    pub fn assert_identified(&self, what: &str) {
+        let mut seen = BTreeMap::new();
+        for record in &self.in_order {
+            let meta = meta(record);
+            let identity = (record.0, meta.packet_number, meta.uid, meta.record_index);
+            if let Some(other) = seen.insert(identity, record) {
+                panic!("{what}: one identity for\n  {}\nand\n  {}", text(other), text(record));
+            }
+        }
     }
 }
 
@@ -129,7 +141,7 @@ fn pair(meta: &Meta) -> [String; 2] {
 fn text((record_type, bytes): &(RecordType, Vec<u8>)) -> String {
     let pool = DescriptorPool::decode(DESCRIPTORS).unwrap();
     let descriptor = pool.get_message_by_name(&format!("weir.v1.{}", record_type.info().message)).unwrap();
-    format!("{} {:?}", record_type.name(), DynamicMessage::decode(descriptor, &bytes[..]).unwrap())
+    format!("{} {}", record_type.name(), DynamicMessage::decode(descriptor, &bytes[..]).unwrap())
 }
 
 struct Keep<'a>(&'a mut Vec<(RecordType, Vec<u8>)>);

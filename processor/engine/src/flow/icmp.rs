@@ -1,5 +1,5 @@
 //! What stands for ports in ICMP: types and their counterparts, as in Community ID version 1
-//! (https://github.com/corelight/community-id-spec).
+//! (<https://github.com/corelight/community-id-spec>).
 
 use super::key::Ports;
 

@@ -128,7 +128,7 @@ mod tests {
             let connection = testing::decode(113, packets).of::<record::Connection>().remove(0);
             (connection.orig_mac, connection.resp_mac)
         };
-        assert_eq!(macs(&[question.clone()]), ("02:00:00:00:00:01".to_owned(), String::new()));
+        assert_eq!(macs(std::slice::from_ref(&question)), ("02:00:00:00:00:01".to_owned(), String::new()));
         let both = ("02:00:00:00:00:01".to_owned(), "02:00:00:00:00:02".to_owned());
         assert_eq!(macs(&[question, packet(2, &answer)]), both);
     }
