@@ -321,7 +321,7 @@ impl FlowTable {
                 let Some(flow) = self.flows.get(index) else { continue };
                 let due_ns = self.due_ns(flow);
                 if due_ns <= watermark_ns {
-                    due.push((due_ns, flow.first_number, index));
+                    due.push((due_ns, flow.first_number, flow.tunnel_depth(), index));
                 } else {
                     later.push((due_ns, index));
                 }
@@ -339,7 +339,7 @@ impl FlowTable {
             .flows
             .iter()
             .filter(|(_, flow)| flow.sensor == sensor)
-            .map(|(index, flow)| (self.due_ns(flow), flow.first_number, index))
+            .map(|(index, flow)| (self.due_ns(flow), flow.first_number, flow.tunnel_depth(), index))
             .collect();
         if let Some(wheel) = self.wheels.get_mut(usize::from(sensor)) {
             *wheel = Wheel::default();
@@ -460,11 +460,12 @@ fn low_bits(second: i64) -> u32 {
     (second.cast_unsigned() & 0xffff_ffff) as u32
 }
 
-/// Flows in an order that only they decide: by the end of their timeout, then by age.
-fn in_order(mut due: Vec<(i64, i64, u32)>) -> Vec<u32> {
+/// Flows in an order that only they decide: by the end of their timeout, then by age; those that one packet
+/// began, from the outermost. Their indexes depend on which flows were there before.
+fn in_order(mut due: Vec<(i64, i64, u8, u32)>) -> Vec<u32> {
     due.sort_unstable();
     due.dedup();
-    due.into_iter().map(|(_, _, index)| index).collect()
+    due.into_iter().map(|(.., index)| index).collect()
 }
 
 /// The table takes a bucket from the lower bits of a hash and a tag from the upper ones.
