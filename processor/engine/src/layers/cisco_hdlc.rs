@@ -10,6 +10,10 @@ pub(crate) struct CiscoHdlc;
 pub(super) const UNICAST: u8 = 0x0f;
 pub(super) const MULTICAST: u8 = 0x8f;
 
+/// Serial Line ARP, which has the EtherType of Reverse ARP and no other likeness to it. Protocols are
+/// EtherTypes otherwise.
+const SLARP: u16 = 0x8035;
+
 impl Layer for CiscoHdlc {
     const NAME: &'static str = "cisco_hdlc";
     const KEYS: &'static [Key] = &[Key::LinkType(104)];
@@ -17,8 +21,11 @@ impl Layer for CiscoHdlc {
     fn parse<'a>(mut input: Cursor<'a>, _walk: &mut Walk<'_>) -> Result<Next<'a>, Malformed> {
         let mut header = input.message_of(4)?;
         header.skip(2)?;
-        let ether_type = header.u16()?;
-        Ok(Next::Layer(Key::EtherType(ether_type), input.rest()))
+        let next = match header.u16()? {
+            SLARP => Key::CiscoHdlc(SLARP),
+            ether_type => Key::EtherType(ether_type),
+        };
+        Ok(Next::Layer(next, input.rest()))
     }
 }
 
@@ -27,6 +34,16 @@ mod tests {
     use weir_contract::record;
 
     use crate::testing;
+
+    #[test]
+    fn slarp_is_no_reverse_arp() {
+        // A keep-alive: type 2, sequence numbers 4 and 3, reliability 0xffff, uptime; would be an ARP header.
+        let keep_alive = [0x8f, 0, 0x80, 0x35, 0, 0, 0, 2, 0, 0, 0, 4, 0, 0, 0, 3, 0xff, 0xff, 0, 0, 0, 9];
+        let records = testing::decode(104, &[keep_alive.to_vec()]);
+        assert!(records.of::<record::Arp>().is_empty());
+        let unknown = &records.of::<record::Unknown>()[0];
+        assert_eq!((unknown.key.as_str(), unknown.value), ("cisco_hdlc_protocol", 0x8035));
+    }
 
     #[test]
     fn the_ether_type_leads_on() {

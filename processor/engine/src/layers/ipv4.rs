@@ -36,11 +36,14 @@ impl Layer for Ipv4 {
 
         let payload = payload(&mut input, &header, walk);
         let is_complete = payload.remaining() == header.payload_bytes();
+        // A packet that was captured in full has no more than there is, whatever it says.
+        let payload_bytes = if walk.is_truncated() { header.payload_bytes() } else { payload.remaining() };
+        let total_bytes = header.header_bytes + payload_bytes;
         walk.ip = IpHeader {
-            total_bytes: header.total_bytes,
+            total_bytes: u32::try_from(total_bytes).unwrap_or(u32::MAX),
             ttl: header.ttl,
             fragments: 1,
-            payload_bytes: header.payload_bytes(),
+            payload_bytes,
             is_complete,
             last_destination: None,
         };
@@ -129,7 +132,7 @@ fn reassemble<'a>(walk: &mut Walk<'_>, header: &Header, payload: Cursor<'a>) -> 
         offset: header.fragment_offset(),
         more: header.more_fragments(),
         payload: payload.peek(),
-        ip_bytes: header.total_bytes,
+        ip_bytes: walk.ip.total_bytes,
         ts_ns: walk.arrival.packet.ts_ns,
         packet_number: walk.arrival.packet.number,
         sensor: walk.arrival.seen.sensor,
@@ -200,5 +203,40 @@ fn option_name(option_type: u8) -> &'static str {
         137 => "strict-source-route",
         148 => "router-alert",
         _ => "",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use weir_contract::record;
+
+    use crate::testing::{ETHERNET, batch, decode, decode_batch, udp};
+
+    /// A datagram of 12 bytes of payload whose IP and UDP headers claim some 1,000.
+    fn lying_lengths() -> Vec<u8> {
+        let mut frame = udp(1, 2, b"twelve bytes");
+        frame[16..18].copy_from_slice(&1_048_u16.to_be_bytes());
+        frame[38..40].copy_from_slice(&1_028_u16.to_be_bytes());
+        frame
+    }
+
+    #[test]
+    fn a_packet_captured_in_full_counts_no_more_than_it_has() {
+        let records = decode(ETHERNET, &[lying_lengths()]);
+        assert_eq!(records.weirds(), ["ipv4 BadLength: total length is more than the packet has"]);
+        assert_eq!(records.of::<record::Ipv4>()[0].total_bytes, 1_048);
+        assert_eq!(records.of::<record::Udp>()[0].payload_bytes, 12);
+        let connection = &records.of::<record::Connection>()[0];
+        assert_eq!((connection.orig_ip_bytes, connection.orig_payload_bytes), (40, 12));
+    }
+
+    #[test]
+    fn a_packet_captured_in_part_counts_what_it_had() {
+        let mut batch = batch(ETHERNET, &[lying_lengths()]);
+        batch.original_length[0] = 14 + 1_048;
+        let records = decode_batch(&batch);
+        assert_eq!(records.weirds(), Vec::<String>::new());
+        let connection = &records.of::<record::Connection>()[0];
+        assert_eq!((connection.orig_ip_bytes, connection.orig_payload_bytes), (1_048, 1_020));
     }
 }

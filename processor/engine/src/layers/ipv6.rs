@@ -36,11 +36,13 @@ impl Layer for Ipv6 {
             let detail = "payload length is more than the packet has";
             walk.weird(Self::NAME, input.malformed(WeirdReason::BadLength, detail));
         }
+        // A packet that was captured in full has no more than there is, whatever it says.
+        let present_bytes = if walk.is_truncated() { payload_bytes } else { payload_bytes.min(input.remaining()) };
         walk.ip = IpHeader {
-            total_bytes: u32::try_from(HEADER_BYTES + payload_bytes).unwrap_or(u32::MAX),
+            total_bytes: u32::try_from(HEADER_BYTES + present_bytes).unwrap_or(u32::MAX),
             ttl: header.hop_limit,
             fragments: 1,
-            payload_bytes,
+            payload_bytes: present_bytes,
             is_complete,
             last_destination: None,
         };
@@ -134,7 +136,7 @@ mod tests {
         frame[19] = 200;
         let records = testing::decode(testing::ETHERNET, &[frame]);
         assert_eq!(records.weirds(), ["ipv6 BadLength: payload length is more than the packet has"]);
-        assert_eq!(records.of::<record::Connection>()[0].orig_payload_bytes, 200);
+        assert_eq!(records.of::<record::Connection>()[0].orig_payload_bytes, 7);
     }
 
     #[test]

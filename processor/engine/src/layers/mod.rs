@@ -91,6 +91,8 @@ pub(crate) enum Key {
     Snap { oui: u32, protocol: u16 },
     /// PPP protocol number.
     Ppp(u16),
+    /// Protocol of Cisco's HDLC framing that is no EtherType.
+    CiscoHdlc(u16),
     /// Nothing names it, and its bytes don't show what it is. No layer has this key.
     Unnamed,
     /// Address family of the capturing system.
@@ -111,6 +113,7 @@ impl Key {
             Self::LlcSap(value) => ("llc_sap", value.into()),
             Self::Snap { protocol, .. } => ("snap_protocol", protocol.into()),
             Self::Ppp(value) => ("ppp_protocol", value.into()),
+            Self::CiscoHdlc(value) => ("cisco_hdlc_protocol", value.into()),
             Self::Unnamed => ("", 0),
             Self::AddressFamily(value) => ("address_family", value),
             Self::Icmpv6Type(value) => ("icmpv6_type", value.into()),

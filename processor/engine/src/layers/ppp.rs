@@ -8,8 +8,9 @@ use crate::cursor::{Cursor, Malformed};
 
 pub(crate) struct Ppp;
 
-/// LINKTYPE_PPP_HDLC may hold Cisco's framing, and is it where the first octet says so.
+const PPP: Key = Key::LinkType(9);
 const PPP_HDLC: Key = Key::LinkType(50);
+/// What either type holds where a frame begins with an address and the control octet of Cisco's framing.
 const CISCO_HDLC: Key = Key::LinkType(104);
 
 /// All stations, unnumbered information: may be left out (RFC 1662 §3.1, RFC 1661 §6.6).
@@ -17,10 +18,10 @@ const ADDRESS_AND_CONTROL: [u8; 2] = [0xff, 0x03];
 
 impl Layer for Ppp {
     const NAME: &'static str = "ppp";
-    const KEYS: &'static [Key] = &[Key::LinkType(9), PPP_HDLC, Key::EtherType(0x880b)];
+    const KEYS: &'static [Key] = &[PPP, PPP_HDLC, Key::EtherType(0x880b)];
 
     fn parse<'a>(mut input: Cursor<'a>, walk: &mut Walk<'_>) -> Result<Next<'a>, Malformed> {
-        if walk.key == PPP_HDLC && matches!(input.peek(), [UNICAST | MULTICAST, ..]) {
+        if matches!(walk.key, PPP | PPP_HDLC) && matches!(input.peek(), [UNICAST | MULTICAST, 0, ..]) {
             return Ok(Next::Layer(CISCO_HDLC, input.rest()));
         }
         if input.peek().starts_with(&ADDRESS_AND_CONTROL) {
@@ -61,8 +62,10 @@ mod tests {
     fn serial_lines_may_have_ciscos_framing() {
         let ip = testing::ipv4(253, b"payload").split_off(14);
         let packets = [[&[0x0f, 0, 8, 0][..], &ip].concat(), [&[0xff, 3, 0, 0x21][..], &ip].concat()];
-        let records = testing::decode(50, &packets);
-        assert_eq!(records.of::<record::Ipv4>().len(), 2);
+        for link_type in [9, 50] {
+            let records = testing::decode(link_type, &packets);
+            assert_eq!(records.of::<record::Ipv4>().len(), 2);
+        }
     }
 
     #[test]

@@ -36,10 +36,14 @@ pub(super) fn parse<'a>(mut input: Cursor<'a>, walk: &mut Walk<'_>, ip_protocol:
         Some(announced) if counts_payload => input.message_up_to(announced),
         _ => input.rest(),
     };
+    // No more than the IP header leaves room for, which in a cut packet is more than was captured.
     let payload_bytes = match announced {
-        Some(announced) if counts_payload => u32::try_from(announced).unwrap_or_default(),
-        _ => u32::try_from(payload.remaining()).unwrap_or(u32::MAX),
+        Some(announced) if counts_payload => {
+            announced.min(walk.ip.payload_bytes(datagram.len()).saturating_sub(HEADER_BYTES))
+        }
+        _ => payload.remaining(),
     };
+    let payload_bytes = u32::try_from(payload_bytes).unwrap_or(u32::MAX);
     let found = walk.count(&Transport {
         protocol: ip_protocol,
         ports: Ports { src, dst, ..Ports::default() },
