@@ -128,7 +128,7 @@ mod tests {
 
     #[test]
     fn a_cut_fragment_waits_for_none_and_the_first_makes_the_flow() {
-        // 4 bytes less than the headers say, of two fragments.
+        // Two fragments, each 4 bytes shorter than its headers say: the first has 4 of its datagram's 8.
         let cut = |mut frame: Vec<u8>| {
             frame.truncate(frame.len() - 4);
             frame
@@ -136,7 +136,7 @@ mod tests {
         let frames = [cut(fragment(0, true, &UDP)), cut(fragment(16, false, &UDP))];
         let records = testing::decode(testing::ETHERNET, &frames);
         let [connection] = &records.of::<record::Connection>()[..] else { panic!("one connection") };
-        assert_eq!((connection.ip_protocol, connection.orig_packets, connection.orig_payload_bytes), (17, 1, 8));
+        assert_eq!((connection.ip_protocol, connection.orig_packets, connection.orig_payload_bytes), (17, 1, 4));
         let lies = "ipv6 BadLength: payload length is more than the packet has";
         assert_eq!(records.weirds(), [lies, lies]);
     }
