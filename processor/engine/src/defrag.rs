@@ -85,8 +85,11 @@ pub(crate) struct Outcome {
 pub(crate) struct Fragments {
     pending: BTreeMap<FragmentKey, Pending>,
     /// The same datagrams by age.
+    #[serde(skip)]
     ages: BTreeSet<(i64, FragmentKey)>,
+    #[serde(skip)]
     bytes: usize,
+    #[serde(skip)]
     bytes_max: usize,
 }
 
@@ -96,6 +99,7 @@ struct Pending {
     /// Pieces by their offset: ascending, apart from each other.
     pieces: BTreeMap<u32, Vec<u8>>,
     /// Bytes in them.
+    #[serde(skip)]
     held: usize,
     total: Option<u32>,
     fragments: u32,
@@ -112,8 +116,16 @@ impl Fragments {
         Self { pending: BTreeMap::new(), ages: BTreeSet::new(), bytes: 0, bytes_max }
     }
 
-    pub(crate) fn set_bytes_max(&mut self, bytes_max: usize) {
+    /// What a snapshot held, with what is not saved because it follows from the rest. `None` where the
+    /// pieces of a datagram lie over each other, or past its end.
+    pub(crate) fn restored(mut self, bytes_max: usize) -> Option<Self> {
         self.bytes_max = bytes_max;
+        for (key, pending) in &mut self.pending {
+            pending.held = held_by(&pending.pieces)?;
+            self.ages.insert((pending.first_ts_ns, *key));
+            self.bytes += pending.cost() + DATAGRAM_COST;
+        }
+        Some(self)
     }
 
     /// Adds a fragment to its datagram.
@@ -209,7 +221,7 @@ impl Pending {
     }
 
     fn add(&mut self, fragment: &Fragment<'_>) -> Option<(WeirdReason, &'static str)> {
-        self.fragments += 1;
+        self.fragments = self.fragments.saturating_add(1);
         self.ip_bytes = self.ip_bytes.saturating_add(fragment.ip_bytes);
         self.last_packet_number = fragment.packet_number;
         if self.poisoned {
@@ -301,6 +313,20 @@ impl Pending {
         payload.truncate(usize::try_from(self.total.unwrap_or_default()).unwrap_or(usize::MAX));
         Datagram { protocol: self.protocol, payload, fragments: self.fragments, ip_bytes: self.ip_bytes }
     }
+}
+
+/// Bytes in pieces that lie apart from each other in one datagram.
+fn held_by(pieces: &BTreeMap<u32, Vec<u8>>) -> Option<usize> {
+    let (mut end, mut held) = (0, 0);
+    for (&at, piece) in pieces {
+        let begin = usize::try_from(at).ok()?;
+        if begin < end || piece.is_empty() {
+            return None;
+        }
+        end = begin.checked_add(piece.len())?;
+        held += piece.len();
+    }
+    (end <= DATAGRAM_MAX).then_some(held)
 }
 
 /// How new bytes lie over those that were there.
@@ -413,6 +439,15 @@ mod tests {
         let incomplete = fragments.expire(0, WAIT_MAX_NS + GRACE_NS + 1);
         assert_eq!(incomplete.len(), 1);
         assert_eq!((incomplete[0].reason, fragments.bytes), (WeirdReason::FragmentTimeout, 0));
+    }
+
+    #[test]
+    fn saved_pieces_that_overlap_are_refused() {
+        let mut fragments = Fragments::new(1 << 20);
+        fragments.add(&fragment(8, true, b"89abcdef"));
+        let pending = fragments.pending.get_mut(&key(false)).unwrap();
+        pending.pieces.insert(15, b"f".to_vec());
+        assert!(fragments.restored(1 << 20).is_none());
     }
 
     #[test]

@@ -53,6 +53,19 @@ impl Counters {
         self.evicted_datagrams += other.evicted_datagrams;
         self.failed_packets += other.failed_packets;
     }
+
+    /// These, so far from an overflow that they can go on.
+    pub(crate) fn bounded(self) -> Self {
+        let bounded = |count: u64| count.min(i64::MAX.unsigned_abs());
+        Self {
+            packets: bounded(self.packets),
+            bytes: bounded(self.bytes),
+            late_flows: bounded(self.late_flows),
+            evicted_flows: bounded(self.evicted_flows),
+            evicted_datagrams: bounded(self.evicted_datagrams),
+            failed_packets: bounded(self.failed_packets),
+        }
+    }
 }
 
 /// One run of a sensor.

@@ -9,7 +9,8 @@ use weir_contract::{
 
 use crate::{
     datagram::ParserState,
-    engine::{Engine, Sensor},
+    defrag::Fragments,
+    engine::{Counters, Engine, Sensor},
     flow::snapshot::section,
     limits::Limits,
 };
@@ -65,6 +66,9 @@ impl Engine {
         if saved.format != FORMAT {
             return Err(SnapshotError::Format { found: saved.format });
         }
+        if !indexes_agree(&saved) {
+            return Err(damaged("the places of flows leave gaps or come twice"));
+        }
         let mut engine = Self::new(saved.seed, limits, selection);
         engine.sensors = saved.sensors.iter().map(load_sensor).collect();
         for flow in &saved.flows {
@@ -73,12 +77,21 @@ impl Engine {
             engine.state.flows.load(flow, parser).ok_or_else(|| damaged("a flow lacks a field"))?;
         }
         engine.state.flows.set_free_indexes(&saved.free_indexes);
-        engine.state.fragments = load(saved.fragments).ok_or_else(|| damaged("fragments"))?;
-        engine.state.fragments.set_bytes_max(limits.fragment_bytes);
+        let fragments = load::<Fragments>(saved.fragments).and_then(|saved| saved.restored(limits.fragment_bytes));
+        engine.state.fragments = fragments.ok_or_else(|| damaged("the fragments can't be read"))?;
         engine.state.expectations = load(saved.expectations).unwrap_or_default();
-        engine.counters = load(saved.counters).unwrap_or_default();
+        engine.counters = load(saved.counters).map(Counters::bounded).unwrap_or_default();
         Ok(engine)
     }
+}
+
+/// Whether each place up to the last is a flow's, or free: so no index asks for more memory than the snapshot
+/// itself takes.
+fn indexes_agree(saved: &EngineState) -> bool {
+    let taken = saved.flows.iter().map(|flow| flow.index);
+    let mut indexes: Vec<u32> = taken.chain(saved.free_indexes.iter().copied()).collect();
+    indexes.sort_unstable();
+    indexes.into_iter().eq((0..).take(saved.flows.len() + saved.free_indexes.len()))
 }
 
 fn save_sensor(sensor: &Sensor) -> SensorState {
@@ -114,4 +127,54 @@ fn save(name: &str, part: &impl Serialize) -> Option<Section> {
 fn load<T: DeserializeOwned>(saved: Option<Section>) -> Option<T> {
     let saved = saved.filter(|saved| saved.version == 1)?;
     postcard::from_bytes(&saved.data).ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::testing::{self, ETHERNET, Records};
+
+    /// The state behind a datagram, with something changed in it.
+    fn restored(change: impl FnOnce(&mut EngineState)) -> Result<Engine, SnapshotError> {
+        let limits = Limits::per_partition(1);
+        let mut engine = Engine::new(0, limits, Selection::all());
+        let mut batch = testing::batch(ETHERNET, &[testing::udp(1, 2, b"x")]);
+        batch.end_of_capture = false;
+        engine.push(&batch, &mut Records::default()).unwrap();
+        let mut state = EngineState::decode(&engine.snapshot()[..]).unwrap();
+        change(&mut state);
+        Engine::restore(&state.encode_to_vec(), limits, Selection::all())
+    }
+
+    #[test]
+    fn a_flow_at_a_place_that_is_not_there_is_refused() {
+        assert_eq!(restored(|_| {}).unwrap().flow_count(), 1);
+        for change in [
+            |state: &mut EngineState| state.flows[0].index = u32::MAX,
+            |state: &mut EngineState| state.flows.extend_from_within(..),
+            |state: &mut EngineState| state.free_indexes.push(0),
+        ] {
+            assert!(matches!(restored(change), Err(SnapshotError::Damaged(_))));
+        }
+    }
+
+    #[test]
+    fn what_is_no_snapshot_is_refused() {
+        let restore = |bytes: &[u8]| Engine::restore(bytes, Limits::per_partition(1), Selection::all());
+        assert!(matches!(restore(b"\xff"), Err(SnapshotError::Damaged(_))));
+        assert!(matches!(restore(b""), Err(SnapshotError::Format { found: 0 })));
+    }
+
+    #[test]
+    fn counts_go_on_from_wherever_they_were() {
+        let engine = restored(|state| {
+            let all = Counters { packets: u64::MAX, bytes: u64::MAX, ..Counters::default() };
+            state.counters = save("counters", &all);
+            let flow = &mut state.flows[0];
+            let side = weir_contract::record::FlowSideState { packets: u64::MAX, ..Default::default() };
+            flow.detail = Some(weir_contract::record::FlowDetailState { orig: Some(side), ..Default::default() });
+        });
+        let batch = testing::batch(ETHERNET, &[testing::udp(1, 2, b"x")]);
+        engine.unwrap().push(&batch, &mut Records::default()).unwrap();
+    }
 }

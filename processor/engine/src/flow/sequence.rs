@@ -90,11 +90,18 @@ impl Sequence {
         self.started.then_some(self.next)
     }
 
-    /// What [`Self::next`] and [`Self::runs`] told of, the runs' ends one after another.
+    /// What [`Self::next`] and [`Self::runs`] told of, the runs' ends one after another. Runs that could not
+    /// have been told are left out.
     pub(crate) fn restore(next: Option<u32>, ends: &[u32]) -> Self {
         let mut sequence = Self { started: next.is_some(), next: next.unwrap_or_default(), ..Self::default() };
         let (pairs, _) = ends.as_chunks::<2>();
-        let runs: Vec<_> = pairs.iter().map(|&[begin, end]| (begin, end)).collect();
+        let mut runs: Vec<(u32, u32)> = Vec::new();
+        for &[begin, end] in pairs {
+            let last = runs.last().map_or(0, |&(_, end)| end);
+            if last < begin && begin < end && end <= 2 * DISTANCE_MAX.unsigned_abs() {
+                runs.push((begin, end));
+            }
+        }
         sequence.set_runs(&runs);
         sequence
     }
@@ -238,6 +245,12 @@ mod tests {
         assert_eq!(gap, Gap { runs: 2, bytes: 30 });
         let rest = sequence.finish();
         assert_eq!((gap.bytes + rest.bytes, gap.runs + rest.runs), (70, 6));
+    }
+
+    #[test]
+    fn saved_runs_that_lie_over_each_other_are_left_out() {
+        let sequence = Sequence::restore(Some(100), &[10, 20, 15, 30, 40, 35, 50, 60, 70, u32::MAX]);
+        assert_eq!(sequence.runs(), [(10, 20), (50, 60)]);
     }
 
     #[test]

@@ -58,11 +58,11 @@ impl Side {
     pub(crate) fn count_segment(&mut self, packet: &FlowPacket) -> Seen {
         let rest = &packet.rest;
         for (bit, count) in self.flag_packets.iter_mut().enumerate() {
-            *count += u32::from(rest.flags >> bit & 1);
+            *count = count.saturating_add(u32::from(rest.flags >> bit & 1));
         }
         self.window_first.get_or_insert(rest.window);
         if rest.window == 0 && !packet.has(flag::RST) {
-            self.zero_window_packets += 1;
+            self.zero_window_packets = self.zero_window_packets.saturating_add(1);
         }
         if packet.has(flag::SYN) && self.mss.is_none() {
             self.mss = (rest.mss > 0).then_some(rest.mss);
@@ -76,16 +76,16 @@ impl Side {
         let virtual_bytes = u32::from(packet.has(flag::SYN)) + u32::from(packet.has(flag::FIN));
         let seen = self.sequence.segment(rest.sequence, rest.payload_bytes.saturating_add(virtual_bytes));
         if seen.repeated_bytes > 0 && rest.payload_bytes > 0 {
-            self.retransmitted_packets += 1;
+            self.retransmitted_packets = self.retransmitted_packets.saturating_add(1);
             self.retransmitted_bytes += u64::from(seen.repeated_bytes.min(rest.payload_bytes));
         }
-        self.out_of_order_packets += u32::from(seen.out_of_order);
+        self.out_of_order_packets = self.out_of_order_packets.saturating_add(seen.out_of_order.into());
         self.count_gap(seen.gap);
         seen
     }
 
     pub(crate) fn count_gap(&mut self, gap: Gap) {
         self.gap_bytes += u64::from(gap.bytes);
-        self.gaps += gap.runs;
+        self.gaps = self.gaps.saturating_add(gap.runs);
     }
 }

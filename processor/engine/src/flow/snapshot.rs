@@ -204,14 +204,14 @@ fn load_detail(state: &FlowDetailState) -> Detail {
         syn_ack_ts_ns: state.syn_ack_ts_ns,
         syn_rtt_ns: state.syn_rtt_ns,
         ack_rtt_ns: state.ack_rtt_ns,
-        truncated_packets: state.truncated_packets,
+        truncated_packets: count(state.truncated_packets),
         partial: state.partial,
         initial_sequence: state.initial_sequence,
         orig_mac: state.orig_mac.as_deref().and_then(mac),
         resp_mac: state.resp_mac.as_deref().and_then(mac),
         vlans,
         tunnel_depth: u8::try_from(state.tunnel_depth).unwrap_or_default(),
-        weird_count: state.weird_count,
+        weird_count: count(state.weird_count),
         identity: None,
         weirds: state
             .weirds
@@ -259,14 +259,14 @@ fn load_side(state: &FlowSideState) -> Side {
     }
     let short = |value: Option<u32>| value.and_then(|value| u16::try_from(value).ok());
     Side {
-        packets: state.packets,
-        link_bytes: state.link_bytes,
-        ip_bytes: state.ip_bytes,
-        payload_bytes: state.payload_bytes,
+        packets: count(state.packets),
+        link_bytes: count(state.link_bytes),
+        ip_bytes: count(state.ip_bytes),
+        payload_bytes: count(state.payload_bytes),
         first_ts_ns: state.first_ts_ns,
         last_ts_ns: state.last_ts_ns,
-        retransmitted_bytes: state.retransmitted_bytes,
-        gap_bytes: state.gap_bytes,
+        retransmitted_bytes: count(state.retransmitted_bytes),
+        gap_bytes: count(state.gap_bytes),
         flag_packets,
         retransmitted_packets: state.retransmitted_packets,
         out_of_order_packets: state.out_of_order_packets,
@@ -281,6 +281,11 @@ fn load_side(state: &FlowSideState) -> Side {
         ttl_max: u8::try_from(state.ttl_max).unwrap_or_default(),
         endpoint: Endpoint::from_number(state.endpoint),
     }
+}
+
+/// A count that goes on without an overflow.
+fn count(saved: u64) -> u64 {
+    saved.min(i64::MAX.unsigned_abs())
 }
 
 /// A section of the current version.
