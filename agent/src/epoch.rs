@@ -6,6 +6,8 @@ use std::io::{self, Read};
 use std::os::unix::fs::FileExt;
 use xxhash_rust::xxh3::Xxh3;
 
+use crate::files::was_stopped;
+
 /// Bytes at each end of a capture that identify it, with its size.
 const SAMPLE_BYTES: u64 = 64 << 10;
 
@@ -41,11 +43,13 @@ impl Fingerprint {
     }
 }
 
-/// The first 64 KiB, or what there is.
+/// The first 64 KiB, or what there is; of a stream that is stopped, what has come.
 pub(crate) fn read_head(reader: &mut impl Read) -> io::Result<Vec<u8>> {
     let mut head = Vec::new();
-    reader.take(SAMPLE_BYTES).read_to_end(&mut head)?;
-    Ok(head)
+    match reader.take(SAMPLE_BYTES).read_to_end(&mut head) {
+        Err(error) if !was_stopped(&error) => Err(error),
+        _ => Ok(head),
+    }
 }
 
 /// The epoch of a replay: of these captures in this order, with options that change what becomes

@@ -53,6 +53,9 @@ pub enum SourceProblem {
     /// Opening or reading failed otherwise.
     #[error("reading failed: {0}; what was read before is kept")]
     Io(io::Error),
+    /// A stream was told to end before it had ended.
+    #[error("reading was stopped; what was read before is kept")]
+    Stopped,
     /// It has no bytes.
     #[error("is empty: even a capture without packets has a header; was it written to the end?")]
     Empty,

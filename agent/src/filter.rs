@@ -5,6 +5,10 @@ use pcap::{BpfProgram, Capture};
 use std::collections::BTreeMap;
 use weir_contract::Packet;
 
+/// Link types that expressions are tried on: Ethernet, raw IP, cooked, 802.11 without and with radio
+/// information, PPP.
+const USUAL_LINK_TYPES: [u16; 6] = [1, 101, 113, 105, 127, 9];
+
 /// A filter expression, compiled for each link type as packets of it come.
 ///
 /// It sees what was captured: `len`, `less` and `greater` mean captured bytes.
@@ -21,7 +25,8 @@ use weir_contract::Packet;
 /// ```
 pub struct Filter {
     expression: String,
-    programs: BTreeMap<u16, BpfProgram>,
+    /// By link type; none for one that the expression means nothing for.
+    programs: BTreeMap<u16, Option<BpfProgram>>,
 }
 
 /// An expression that can't be compiled for a link type.
@@ -40,24 +45,38 @@ pub struct FilterError {
 
 impl Filter {
     /// A filter of this expression. Whether it compiles depends on the link type, so that the first
-    /// packet tells.
+    /// packet of each tells; [`Filter::check`] tells before whether it does for any.
     pub fn new(expression: &str) -> Self {
         Self { expression: expression.to_owned(), programs: BTreeMap::new() }
+    }
+
+    /// Whether this is a filter expression at all: whether it compiles for one of the usual link types.
+    ///
+    /// # Errors
+    /// What is wrong with it, as seen from Ethernet.
+    pub fn check(expression: &str) -> Result<(), FilterError> {
+        let filter = Self::new(expression);
+        let [first, others @ ..] = USUAL_LINK_TYPES;
+        filter.compile(first).map(drop).or_else(|error| {
+            let compiles = others.iter().any(|&link_type| filter.compile(link_type).is_ok());
+            if compiles { Ok(()) } else { Err(error) }
+        })
     }
 
     /// Whether the filter lets a packet pass.
     ///
     /// # Errors
-    /// The expression isn't one, or means nothing for the packet's link type.
+    /// The expression isn't one, or means nothing for the packet's link type. That is said once for each
+    /// link type; further packets of it do not pass.
     #[inline]
     pub fn keeps(&mut self, packet: &Packet<'_>) -> Result<bool, FilterError> {
         if let Some(program) = self.programs.get(&packet.link_type) {
-            return Ok(program.filter(packet.data));
+            return Ok(program.as_ref().is_some_and(|program| program.filter(packet.data)));
         }
-        let program = self.compile(packet.link_type)?;
-        let keeps = program.filter(packet.data);
-        self.programs.insert(packet.link_type, program);
-        Ok(keeps)
+        let compiled = self.compile(packet.link_type);
+        let keeps = compiled.as_ref().map(|program| program.filter(packet.data)).map_err(Clone::clone);
+        self.programs.insert(packet.link_type, compiled.ok());
+        keeps
     }
 
     fn compile(&self, link_type: u16) -> Result<BpfProgram, FilterError> {
@@ -115,6 +134,22 @@ mod tests {
         assert!(error.contains("link type 1") && error.contains("802.11"), "{error}");
         let error = Filter::new("udp\0").keeps(&packet(1, &UDP)).unwrap_err();
         assert!(error.to_string().contains("filter `udp"), "{error}");
+    }
+
+    #[test]
+    fn expressions_are_checked_against_several_link_types() {
+        for expression in ["udp", "wlan type mgt", "ether host 00:00:5e:00:53:01", ""] {
+            assert_eq!(Filter::check(expression), Ok(()), "{expression}");
+        }
+        assert_eq!(Filter::check("udp prt 53").unwrap_err().link_type, 1);
+    }
+
+    #[test]
+    fn a_link_type_that_the_expression_means_nothing_for_is_told_once() {
+        let mut filter = Filter::new("wlan type mgt");
+        assert!(filter.keeps(&packet(1, &UDP)).is_err());
+        assert_eq!(filter.keeps(&packet(1, &UDP)), Ok(false));
+        assert_eq!(filter.keeps(&packet(105, &UDP)), Ok(false));
     }
 
     #[test]

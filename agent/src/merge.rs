@@ -8,6 +8,8 @@ use std::cmp::Reverse;
 use std::collections::{BinaryHeap, HashMap};
 use std::mem;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 use weir_contract::{Interface, Packet};
 
 /// Interfaces of all sources together that are told apart.
@@ -26,6 +28,7 @@ pub struct Merge {
     current: Option<usize>,
     number: i64,
     interfaces: Interfaces,
+    stop: Arc<AtomicBool>,
 }
 
 /// What merging gives next.
@@ -73,7 +76,13 @@ impl Merge {
     /// Merges capture files; [`STDIN`] is the standard input. Files that can't be opened are told in
     /// [`Merge::outcomes`], the others go on.
     pub fn files(paths: &[PathBuf]) -> Self {
-        let mut merge = Self::empty();
+        Self::files_until(paths, &Arc::default())
+    }
+
+    /// Merges capture files. Once `stop` is set, those that are streams end, even while there is nothing
+    /// to read.
+    pub fn files_until(paths: &[PathBuf], stop: &Arc<AtomicBool>) -> Self {
+        let mut merge = Self { stop: Arc::clone(stop), ..Self::empty() };
         for path in paths {
             merge.add_file(path, paths.len() == 1);
         }
@@ -98,6 +107,7 @@ impl Merge {
             current: None,
             number: 0,
             interfaces: Interfaces::default(),
+            stop: Arc::default(),
         }
     }
 
@@ -105,7 +115,7 @@ impl Merge {
     fn add_file(&mut self, path: &Path, only: bool) {
         let name = files::display_name(path);
         let mut outcome = Outcome { name, ..Outcome::default() };
-        let state = match CaptureFile::open(path) {
+        let state = match CaptureFile::open_until(path, &self.stop) {
             Ok(file) => {
                 outcome.fingerprint = Some(file.fingerprint());
                 State::Open(Box::new(file))
@@ -157,6 +167,11 @@ impl Merge {
         Some(Merged::Packet(packet, of_all))
     }
 
+    /// Whether any source could be opened.
+    pub fn has_sources(&self) -> bool {
+        self.inputs.iter().any(|input| input.outcome.fingerprint.is_some() || matches!(input.state, State::Open(_)))
+    }
+
     /// What has become of each source so far, in their order.
     pub fn outcomes(&self) -> impl Iterator<Item = &Outcome> {
         self.inputs.iter().map(|input| &input.outcome)
@@ -188,7 +203,9 @@ impl Merge {
     }
 
     /// What became of each source, at the end.
-    pub fn into_outcomes(self) -> Vec<Outcome> {
+    pub fn into_outcomes(mut self) -> Vec<Outcome> {
+        // Those that were not read to their end have something to tell as well.
+        self.inputs.iter_mut().for_each(Input::end);
         self.inputs.into_iter().map(|input| input.outcome).collect()
     }
 
@@ -207,7 +224,7 @@ impl Merge {
             let State::Waiting(path) = &mut input.state else { return Some(index) };
             let path = mem::take(path);
             input.interfaces.clear(); // the file may be another one by now
-            input.state = match CaptureFile::open(&path) {
+            input.state = match CaptureFile::open_until(&path, &self.stop) {
                 Ok(file) => State::Open(Box::new(file)),
                 Err(error) => {
                     input.outcome.damage.add(error);

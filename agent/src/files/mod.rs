@@ -5,6 +5,7 @@ mod input;
 mod pcap;
 mod pcapng;
 mod reading;
+mod stream;
 mod time;
 
 use crate::epoch::{self, Fingerprint};
@@ -16,9 +17,12 @@ use reading::Reading;
 use std::fs::File;
 use std::io::{self, Cursor, Read};
 use std::mem;
+use std::os::fd::AsFd as _;
 use std::path::Path;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use stream::Stream;
+pub(crate) use stream::was_stopped;
 use weir_contract::Interface;
 
 /// The longest packet there is: libpcap's and Wireshark's limit.
@@ -52,18 +56,28 @@ impl CaptureFile {
     /// It can't be read, or isn't a capture. What is wrong beyond its header ends up in
     /// [`Source::take_damage`].
     pub fn open(path: &Path) -> Result<Self, SourceError> {
+        Self::open_until(path, &Arc::default())
+    }
+
+    /// Opens a capture; if it is a stream, such as the standard input, it ends once `stop` is set, even
+    /// while there is nothing to read.
+    ///
+    /// # Errors
+    /// As for [`CaptureFile::open`].
+    pub fn open_until(path: &Path, stop: &Arc<AtomicBool>) -> Result<Self, SourceError> {
         let name = display_name(path);
-        if path == Path::new(STDIN) {
-            return Self::from_stream(&name, io::stdin());
-        }
         let failed = |error| SourceError { name: name.clone(), offset: None, problem: opening_problem(error) };
+        if path == Path::new(STDIN) {
+            let stdin = io::stdin().as_fd().try_clone_to_owned().map_err(failed)?;
+            return Self::from_stream(&name, Stream::new(stdin.into(), stop));
+        }
         let mut file = File::open(path).map_err(failed)?;
         let metadata = file.metadata().map_err(failed)?;
         if metadata.is_dir() {
             return Err(SourceError { name, offset: None, problem: SourceProblem::Folder });
         }
         if !metadata.is_file() {
-            return Self::from_stream(&name, file);
+            return Self::from_stream(&name, Stream::new(file, stop));
         }
         let head = epoch::read_head(&mut file).map_err(failed)?;
         let fingerprint = Fingerprint::of_file(&file, metadata.len(), &head).map_err(failed)?;

@@ -147,7 +147,6 @@ impl PcapReader {
         let needed = header_bytes + captured_bytes;
         let had = self.reading.input.peek(needed).len();
         if had < needed {
-            self.reading.damage.packets += 1;
             self.reading.note_cut("packet", had, needed);
             return false;
         }
@@ -162,7 +161,6 @@ impl PcapReader {
     #[cold]
     fn end_within_header(&mut self, had: usize) {
         if had > 0 {
-            self.reading.damage.packets += 1;
             self.reading.note_cut("packet header", had, self.layout.packet_header_bytes);
         } else if let Some(problem) = self.reading.stream_problem() {
             self.reading.note(problem);

@@ -144,9 +144,12 @@ impl PcapngReader {
         let block = self.reading.input.peek(bytes);
         let had = block.len();
         if had < bytes {
-            self.lose_packet_of(kind);
             let cut = SourceProblem::Cut { part: "block", had, needed: bytes };
-            return Err(Some(self.reading.stream_problem().unwrap_or(cut)));
+            let problem = self.reading.stream_problem().unwrap_or(cut);
+            if !matches!(problem, SourceProblem::Stopped) {
+                self.lose_packet_of(kind);
+            }
+            return Err(Some(problem));
         }
         let end = block.last_chunk().copied().map(|end| self.u32(end)).unwrap_or_default();
         if end != length {

@@ -2,6 +2,7 @@
 
 use super::compression::Compression;
 use super::input::Input;
+use super::was_stopped;
 use crate::error::{SourceError, SourceProblem};
 use crate::source::{Damage, PacketInfo};
 use std::io;
@@ -51,16 +52,19 @@ impl Reading {
         self.input.take_error().map(|error| problem_of(error, self.compression))
     }
 
-    /// Notes that the capture ends within something, or that reading failed there.
+    /// Notes that the capture ends within a packet, or that reading failed there.
     pub(super) fn note_cut(&mut self, part: &'static str, had: usize, needed: usize) {
-        let problem = self.stream_problem().unwrap_or(SourceProblem::Cut { part, had, needed });
-        self.note(problem);
+        match self.stream_problem().unwrap_or(SourceProblem::Cut { part, had, needed }) {
+            SourceProblem::Stopped => self.note(SourceProblem::Stopped),
+            problem => self.note_packet(problem),
+        }
     }
 }
 
 /// What a failed read means: an error of the system, or of the decompressor.
 pub(super) fn problem_of(error: io::Error, compression: Compression) -> SourceProblem {
     match compression {
+        _ if was_stopped(&error) => SourceProblem::Stopped,
         Compression::None => SourceProblem::Io(error),
         _ if error.raw_os_error().is_some() => SourceProblem::Io(error),
         _ => SourceProblem::Compression { format: compression.name(), reason: error.to_string() },
