@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use anyhow::{Context as _, bail};
+use anyhow::{Context as _, anyhow, bail};
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use weir_contract::text::nearest;
 
@@ -14,54 +14,62 @@ use crate::output::Format;
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
 pub struct DecodeConfig {
     /// Folder for the records, one file for each type; `-` for the standard output.
-    #[arg(short, long, value_name = "DIR|-", env = "WEIR_OUT")]
+    #[arg(short, long, value_name = "DIR|-", env = "WEIR_OUT", hide_env = true, help_heading = "Output")]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub out: Option<String>,
 
     /// Format of the records: parquet, csv, json, proto, arrow or null [default: parquet, or json to the
     /// standard output].
-    #[arg(short, long, value_name = "FORMAT", env = "WEIR_FORMAT")]
+    #[arg(short, long, value_name = "FORMAT", env = "WEIR_FORMAT", hide_env = true, help_heading = "Output")]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub format: Option<Format>,
 
-    /// Record types: names and groups with commas between. After a leading `+` or `-` a change of the
-    /// default selection [default: default]. `weir records` lists them.
-    #[arg(short, long, value_name = "SELECTION", env = "WEIR_RECORDS", allow_hyphen_values = true)]
+    /// Record types: names and groups with commas between; after a leading `+` or `-` a change of the
+    /// default selection. `weir records` lists them [default: default].
+    #[arg(
+        short,
+        long,
+        value_name = "SELECTION",
+        env = "WEIR_RECORDS",
+        hide_env = true,
+        help_heading = "Output",
+        allow_hyphen_values = true
+    )]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub records: Option<String>,
 
     /// Decode only packets that match this filter (see pcap-filter(7)).
-    #[arg(short, long, value_name = "FILTER", env = "WEIR_BPF")]
+    #[arg(short, long, value_name = "FILTER", env = "WEIR_BPF", hide_env = true, help_heading = "Input")]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub bpf: Option<String>,
 
     /// Name of the sensor in the records [default: local].
-    #[arg(long, value_name = "NAME", env = "WEIR_SENSOR")]
+    #[arg(long, value_name = "NAME", env = "WEIR_SENSOR", hide_env = true, help_heading = "Input")]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub sensor: Option<String>,
 
     /// Merge all files by time into one capture, instead of taking each for a capture of its own.
-    #[arg(short, long, env = "WEIR_MERGE", num_args = 0..=1, default_missing_value = "true", require_equals = true)]
+    #[arg(short, long, env = "WEIR_MERGE", hide_env = true, help_heading = "Input", num_args = 0..=1, default_missing_value = "true", require_equals = true, value_name = "BOOL", hide_possible_values = true)]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub merge: Option<bool>,
 
     /// Threads that decode, and as many that write [default: one for each core].
-    #[arg(short, long, value_name = "N", env = "WEIR_WORKERS", value_parser = clap::value_parser!(u32).range(1..=1024))]
+    #[arg(short, long, value_name = "N", env = "WEIR_WORKERS", hide_env = true, help_heading = "Resources")]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub workers: Option<u32>,
 
     /// Partitions that packets are divided among, as those of a cluster's topic [default: 16].
-    #[arg(long, value_name = "N", env = "WEIR_PARTITIONS", value_parser = clap::value_parser!(u32).range(1..=4096))]
+    #[arg(long, value_name = "N", env = "WEIR_PARTITIONS", hide_env = true, help_heading = "Resources")]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub partitions: Option<u32>,
 
     /// Flows kept at once; with more the least active is written early [default: 2000000].
-    #[arg(long, value_name = "N", env = "WEIR_FLOWS", value_parser = clap::value_parser!(u32).range(1..))]
+    #[arg(long, value_name = "N", env = "WEIR_FLOWS", hide_env = true, help_heading = "Resources")]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub flows: Option<u32>,
 
     /// Bytes of IP fragments kept at once [default: 67108864].
-    #[arg(long, value_name = "N", env = "WEIR_FRAGMENT_BYTES", value_parser = clap::value_parser!(u32).range(1..))]
+    #[arg(long, value_name = "N", env = "WEIR_FRAGMENT_BYTES", hide_env = true, help_heading = "Resources")]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub fragment_bytes: Option<u32>,
 }
@@ -90,6 +98,30 @@ pub struct File {
 }
 
 impl DecodeConfig {
+    /// Checks what can be told from the settings alone, wherever they were said.
+    ///
+    /// # Errors
+    ///
+    /// Names the setting and what it may be.
+    pub fn check(&self) -> anyhow::Result<()> {
+        let numbers = [
+            ("workers", self.workers, 1024),
+            ("partitions", self.partitions, 4096),
+            ("flows", self.flows, u32::MAX),
+            ("fragment-bytes", self.fragment_bytes, u32::MAX),
+        ];
+        for (name, number, most) in numbers {
+            if let Some(number) = number.filter(|number| !(1..=most).contains(number)) {
+                bail!("{name} is {number}, but may be 1 to {most}");
+            }
+        }
+        let sensor = self.sensor.as_deref().unwrap_or("local");
+        if sensor.is_empty() || sensor.len() > 255 || sensor.chars().any(char::is_control) {
+            bail!("sensor is {sensor:?}, but must be a name of 1 to 255 bytes without control characters");
+        }
+        Ok(())
+    }
+
     /// These settings, and those of `other` where these say nothing.
     pub fn or(self, other: Self) -> Self {
         Self {
@@ -115,20 +147,23 @@ impl DecodeConfig {
 pub fn read(path: &Path) -> anyhow::Result<File> {
     let text = std::fs::read_to_string(path)
         .with_context(|| format!("{}: the configuration file can't be read", path.display()))?;
-    parse(&text).with_context(|| format!("{}: the configuration is refused", path.display()))
+    parse(&text).map_err(|(line, column, what)| anyhow!("{}:{line}:{column}: {what}", path.display()))
 }
 
-fn parse<T: DeserializeOwned>(text: &str) -> anyhow::Result<T> {
-    toml::from_str(text).map_err(|error| match unknown_key(error.message()) {
-        Some((key, known)) => {
-            let line =
-                error.span().map_or(0, |span| 1 + text.get(..span.start).unwrap_or_default().matches('\n').count());
-            match nearest(&key, known) {
-                Some(nearest) => anyhow::anyhow!("line {line}: there is no `{key}`; did you mean `{nearest}`?"),
-                None => anyhow::anyhow!("line {line}: there is no `{key}`"),
-            }
-        }
-        None => anyhow::anyhow!("{}", error.to_string().trim_end()),
+/// Says line and column, from 1, and what is wrong there.
+fn parse<T: DeserializeOwned>(text: &str) -> Result<T, (usize, usize, String)> {
+    toml::from_str(text).map_err(|error| {
+        let before = error.span().and_then(|span| text.get(..span.start)).unwrap_or_default();
+        let line = 1 + before.matches('\n').count();
+        let column = 1 + before.rsplit('\n').next().unwrap_or_default().chars().count();
+        let what = match unknown_key(error.message()) {
+            Some((key, known)) => match nearest(&key, known) {
+                Some(nearest) => format!("there is no `{key}`; did you mean `{nearest}`?"),
+                None => format!("there is no `{key}`"),
+            },
+            None => error.message().trim_end().replace('\n', ", "),
+        };
+        (line, column, what)
     })
 }
 
@@ -161,10 +196,22 @@ mod tests {
 
     #[test]
     fn keys_that_do_not_exist_are_refused_with_the_nearest_name() {
-        let error = parse::<File>("[decode]\nsensor = \"a\"\npartitons = 4\n").unwrap_err().to_string();
-        assert_eq!(error, "line 3: there is no `partitons`; did you mean `partitions`?");
-        let error = parse::<File>("[decod]\n").unwrap_err().to_string();
-        assert!(error.contains("did you mean `decode`?"), "{error}");
+        let (line, column, what) = parse::<File>("[decode]\nsensor = \"a\"\n  partitons = 4\n").unwrap_err();
+        assert_eq!((line, column), (3, 3));
+        assert_eq!(what, "there is no `partitons`; did you mean `partitions`?");
+        let (line, column, what) = parse::<File>("[decod]\n").unwrap_err();
+        assert_eq!((line, column, what.as_str()), (1, 2, "there is no `decod`; did you mean `decode`?"));
+    }
+
+    #[test]
+    fn values_that_cannot_be_are_refused_with_their_place() {
+        let (line, column, what) = parse::<File>("[decode]\nworkers = \"two\"\n").unwrap_err();
+        assert_eq!((line, column), (2, 11));
+        assert!(what.contains("expected u32"), "{what}");
+        let zero = DecodeConfig { partitions: Some(0), ..DecodeConfig::default() };
+        assert_eq!(zero.check().unwrap_err().to_string(), "partitions is 0, but may be 1 to 4096");
+        let nameless = DecodeConfig { sensor: Some(String::new()), ..DecodeConfig::default() };
+        assert!(nameless.check().is_err() && DecodeConfig::default().check().is_ok());
     }
 
     #[test]

@@ -4,5 +4,6 @@ mod cli;
 mod config;
 mod decode;
 pub mod output;
+mod terminal;
 
 pub use cli::run;

@@ -10,12 +10,13 @@ use std::{
     thread,
 };
 
-use anyhow::{Context as _, bail};
+use anyhow::Context as _;
 use clap::CommandFactory as _;
+use weir_agent::Filter;
 use weir_contract::Selection;
 use weir_engine::Limits;
 
-use super::{Cli, EXIT_INCOMPLETE, EXIT_INTERRUPTED};
+use super::{Cli, EXIT_INCOMPLETE, EXIT_INTERRUPTED, to_stdout};
 use crate::{
     config::{self, DecodeConfig},
     decode::{self, Input, Settings},
@@ -33,32 +34,37 @@ pub struct Arguments {
     files: Vec<PathBuf>,
 
     /// Decode live from this interface, until interrupted.
-    #[arg(short, long, value_name = "NAME", conflicts_with = "files")]
+    #[arg(short, long, value_name = "NAME", conflicts_with = "files", help_heading = "Input")]
     interface: Option<String>,
 
     #[command(flatten)]
     settings: DecodeConfig,
 
-    /// Read settings from this TOML file too.
-    #[arg(short, long, value_name = "FILE", env = "WEIR_CONFIG")]
+    /// Read settings from this TOML file: those of the environment and of flags count more.
+    #[arg(short, long, value_name = "FILE", env = "WEIR_CONFIG", hide_env = true, help_heading = "Settings")]
     config: Option<PathBuf>,
 
     /// Check the settings, and do nothing else.
-    #[arg(long)]
+    #[arg(long, help_heading = "Settings")]
     check: bool,
 
     /// Print the settings in force as a configuration file, and do nothing else.
-    #[arg(long)]
+    #[arg(long, help_heading = "Settings")]
     print_config: bool,
 }
 
 const EXAMPLES: &str = "\
+Settings can also come from the environment (WEIR_OUT for --out) and, under
+[decode], from the file of --config (out = \"records\"). Flags count most, the
+file least.
+
 Examples:
-  weir decode capture.pcapng                         count what is in a capture
-  weir decode capture.pcapng --out records           write a Parquet file for each record type
-  weir decode captures/ --out - --records dns        stream DNS messages as JSON lines
-  weir decode day.pcap --out csv -f csv -r +tcp      the default record types and Tcp, as CSV
-  weir decode -i eth0 --out - -r connection,dns      watch an interface";
+  weir decode day.pcap                           count what is in a capture
+  weir decode day.pcap -o records                a Parquet file for each type
+  weir decode captures/ -o - -r dns              DNS messages as lines of JSON
+  weir decode day.pcap -o csv -f csv -r +tcp     the default and tcp, as CSV
+  zcat day.pcap.gz | weir decode - -o records    from the standard input
+  weir decode -i eth0 -o - -r connection,dns     watch an interface";
 
 pub fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
     let command = Cli::command();
@@ -68,8 +74,8 @@ pub fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
     let file = arguments.config.as_deref().map(config::read).transpose()?.unwrap_or_default();
     let config = with_defaults(arguments.settings.or(file.decode));
     if arguments.print_config {
-        print!("{}", toml::to_string(&config::File { decode: config })?);
-        return Ok(ExitCode::SUCCESS);
+        let file = toml::to_string(&config::File { decode: config })?;
+        return Ok(to_stdout(file.as_bytes()));
     }
     let merge = config.merge.unwrap_or_default();
     let input = match arguments.interface {
@@ -82,10 +88,19 @@ pub fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
         eprintln!("the settings are fine");
         return Ok(ExitCode::SUCCESS);
     }
+    if let Some(output) = &settings.output {
+        output.make_folder()?;
+    }
 
     let stop = Arc::new(AtomicBool::new(false));
     let flag = Arc::clone(&stop);
-    ctrlc::set_handler(move || flag.store(true, Ordering::Relaxed)).context("handling Ctrl-C failed")?;
+    ctrlc::set_handler(move || {
+        // Who asks twice does not want to wait until all is written.
+        if flag.swap(true, Ordering::Relaxed) {
+            std::process::exit(i32::from(EXIT_INTERRUPTED));
+        }
+    })
+    .context("handling Ctrl-C failed")?;
     let report = decode::run(&settings, &stop)?;
     report.print();
     if report.was_interrupted() {
@@ -113,17 +128,17 @@ fn with_defaults(config: DecodeConfig) -> DecodeConfig {
 }
 
 fn settings(config: &DecodeConfig, input: Input) -> anyhow::Result<Settings> {
+    config.check()?;
     let selection = Selection::parse(config.records.as_deref().unwrap_or_default())?;
     let sensor = config.sensor.clone().unwrap_or_default();
-    if sensor.is_empty() || sensor.len() > 255 || sensor.chars().any(char::is_control) {
-        bail!("--sensor: a name of 1 to 255 printable letters is needed");
-    }
     let format = config.format.unwrap_or(Format::Parquet);
     let output = match config.out.as_deref() {
         None => None,
-        Some("-") => Output::open(format, Target::Stdout, &selection)?,
-        Some(folder) => Output::open(format, Target::Folder(folder.into()), &selection)?,
+        Some("-") => Output::new(format, Target::Stdout, &selection)?,
+        Some(folder) => Output::new(format, Target::Folder(folder.into()), &selection)?,
     };
+    let bpf = config.bpf.clone().unwrap_or_default();
+    Filter::check(&bpf)?;
     let partitions = config.partitions.unwrap_or(PARTITIONS);
     let share = |of: Option<u32>| of.and_then(|all| usize::try_from((all / partitions).max(1)).ok());
     let standard = Limits::per_partition(partitions);
@@ -131,7 +146,7 @@ fn settings(config: &DecodeConfig, input: Input) -> anyhow::Result<Settings> {
         input,
         output,
         selection,
-        bpf: config.bpf.clone().unwrap_or_default(),
+        bpf,
         sensor,
         partitions,
         workers: config.workers.and_then(|workers| usize::try_from(workers).ok()).unwrap_or(1),

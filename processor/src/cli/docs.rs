@@ -10,7 +10,7 @@ use std::{
 };
 
 use clap::{CommandFactory as _, Parser as _};
-use weir_contract::{FieldInfo, FieldKind, RecordInfo, RecordType, Selection};
+use weir_contract::{FieldInfo, FieldKind, RecordType, Selection};
 
 use super::{Cli, records};
 use crate::config;
@@ -54,7 +54,7 @@ fn check_page(name: &str, expected: &str) {
 fn records_are_described_as_the_registry_has_them() {
     let mut page = RECORDS.to_owned();
     let all = RecordType::all();
-    let shared = shared_fields(all);
+    let shared = records::shared_fields();
     writeln!(page, "Groups for `--records`: {}.\n", code_list(&Selection::groups())).unwrap();
     page.push_str("| record type | groups | by default | what |\n|---|---|---|---|\n");
     for info in all {
@@ -71,12 +71,6 @@ fn records_are_described_as_the_registry_has_them() {
         push_fields(&mut page, &info.fields[shared..]);
     }
     check_page("records.md", &page);
-}
-
-/// How many fields at the beginning are the same in all types: those of Meta.
-fn shared_fields(all: &[RecordInfo]) -> usize {
-    let first = all[0].fields;
-    (0..first.len()).find(|&at| all.iter().any(|info| info.fields[at].doc != first[at].doc)).unwrap()
 }
 
 fn push_fields(page: &mut String, fields: &[FieldInfo]) {

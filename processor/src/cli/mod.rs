@@ -37,7 +37,7 @@ enum Command {
     Decode(Box<decode::Arguments>),
     /// List the record types, or the fields of one.
     Records(records::Arguments),
-    /// Print what other programs need to read the records.
+    /// Write what other programs need to read the records.
     #[command(subcommand)]
     Schema(schema::Command),
     /// Print a completion script for a shell.
@@ -58,12 +58,9 @@ pub fn run() -> ExitCode {
     let cli = Cli::parse();
     let done = match cli.command {
         Command::Decode(arguments) => decode::run(*arguments),
-        Command::Records(arguments) => to_stdout(|out| records::print(out, &arguments)),
-        Command::Schema(command) => to_stdout(|out| schema::print(out, &command)),
-        Command::Completions { shell } => to_stdout(|out| {
-            clap_complete::generate(shell, &mut Cli::command(), "weir", out);
-            Ok(())
-        }),
+        Command::Records(arguments) => records::run(&arguments),
+        Command::Schema(command) => schema::run(&command),
+        Command::Completions { shell } => Ok(completions(shell)),
         Command::Man { folder } => write_manual(&folder).map(|()| ExitCode::SUCCESS),
     };
     done.unwrap_or_else(|error| {
@@ -73,13 +70,20 @@ pub fn run() -> ExitCode {
 }
 
 /// Prints at once, and takes a reader that goes away early for the end of its interest.
-fn to_stdout(print: impl FnOnce(&mut Vec<u8>) -> anyhow::Result<()>) -> anyhow::Result<ExitCode> {
-    let mut text = Vec::new();
-    print(&mut text)?;
-    match io::stdout().lock().write_all(&text) {
-        Err(error) if error.kind() != io::ErrorKind::BrokenPipe => Err(error.into()),
-        _ => Ok(ExitCode::SUCCESS),
+fn to_stdout(text: &[u8]) -> ExitCode {
+    match io::stdout().lock().write_all(text) {
+        Err(error) if error.kind() != io::ErrorKind::BrokenPipe => {
+            eprintln!("error: standard output: writing failed: {error}; look at where it goes");
+            ExitCode::from(EXIT_INCOMPLETE)
+        }
+        _ => ExitCode::SUCCESS,
     }
+}
+
+fn completions(shell: clap_complete::Shell) -> ExitCode {
+    let mut script = Vec::new();
+    clap_complete::generate(shell, &mut Cli::command(), "weir", &mut script);
+    to_stdout(&script)
 }
 
 fn write_manual(folder: &std::path::Path) -> anyhow::Result<()> {

@@ -1,25 +1,105 @@
 //! `weir schema`: what other programs need to read the records.
 
+use std::{
+    fs, io,
+    path::{Path, PathBuf},
+    process::ExitCode,
+};
+
+use anyhow::anyhow;
 use clap::Subcommand;
-use weir_contract::DESCRIPTORS;
+use serde_json::{Map, Value};
+use weir_contract::{
+    DESCRIPTORS, RecordType, Selection,
+    columns::{arrow_schema_json, json_schema},
+};
+
+use super::to_stdout;
 
 #[derive(Subcommand)]
 pub enum Command {
-    /// Print a schema: of all messages, or of one record type.
-    Export {
-        /// descriptor: a protobuf FileDescriptorSet of all messages, as protoc and Spark read it.
-        #[arg(value_enum)]
-        kind: Kind,
+    /// Write the schema of the records for programs that read them.
+    #[command(subcommand)]
+    Export(Export),
+}
+
+#[derive(Subcommand)]
+pub enum Export {
+    /// Protobuf: a FileDescriptorSet of all messages, as protoc, Spark and Flink read it.
+    #[command(after_help = "\
+Examples:
+  weir schema export descriptor -o weir.desc
+  protoc --descriptor_set_in=weir.desc --decode=weir.v1.Dns weir/v1/records/dns.proto < one-record")]
+    Descriptor {
+        /// File to write; `-` is the standard output.
+        #[arg(short, long, value_name = "FILE|-", default_value = "-")]
+        out: PathBuf,
     },
+    /// Arrow: names and types of the columns, as JSON.
+    Arrow(Types),
+    /// JSON Schema (draft 2020-12) of the lines that `weir decode --format json` writes.
+    Json(Types),
 }
 
-#[derive(Clone, Copy, clap::ValueEnum)]
-pub enum Kind {
-    Descriptor,
+#[derive(clap::Args)]
+pub struct Types {
+    /// Record types, as for `weir decode`.
+    #[arg(short, long, value_name = "SELECTION", default_value = "all", allow_hyphen_values = true)]
+    records: String,
+
+    /// Folder for the schemas, one file for each type; `-` is the standard output, which takes the schema
+    /// of one type, or an object with those of several.
+    #[arg(short, long, value_name = "DIR|-", default_value = "-")]
+    out: PathBuf,
 }
 
-pub fn print(out: &mut Vec<u8>, command: &Command) -> anyhow::Result<()> {
-    let Command::Export { kind: Kind::Descriptor } = command;
-    out.extend_from_slice(DESCRIPTORS);
-    Ok(())
+pub fn run(command: &Command) -> anyhow::Result<ExitCode> {
+    let Command::Export(export) = command;
+    match export {
+        Export::Descriptor { out } if is_stdout(out) => Ok(to_stdout(DESCRIPTORS)),
+        Export::Descriptor { out } => write(out, DESCRIPTORS),
+        Export::Arrow(types) => types.export("arrow.json", arrow_schema_json),
+        Export::Json(types) => types.export("schema.json", json_schema),
+    }
+}
+
+impl Types {
+    fn export(&self, ending: &str, schema: impl Fn(RecordType) -> Value) -> anyhow::Result<ExitCode> {
+        let types: Vec<_> = Selection::parse(&self.records)?.types().collect();
+        if !is_stdout(&self.out) {
+            fs::create_dir_all(&self.out).map_err(|error| failed(&self.out, &error))?;
+            for record_type in types {
+                let path = self.out.join(format!("{}.{ending}", record_type.name()));
+                write(&path, &pretty(&schema(record_type))?)?;
+            }
+            return Ok(ExitCode::SUCCESS);
+        }
+        let printed = match types.as_slice() {
+            [one] => schema(*one),
+            several => {
+                let of_type = |of: &RecordType| (of.name().to_owned(), schema(*of));
+                Value::Object(several.iter().map(of_type).collect::<Map<_, _>>())
+            }
+        };
+        Ok(to_stdout(&pretty(&printed)?))
+    }
+}
+
+fn is_stdout(path: &Path) -> bool {
+    path == Path::new("-")
+}
+
+fn pretty(schema: &Value) -> anyhow::Result<Vec<u8>> {
+    let mut text = serde_json::to_vec_pretty(schema)?;
+    text.push(b'\n');
+    Ok(text)
+}
+
+fn write(path: &Path, bytes: &[u8]) -> anyhow::Result<ExitCode> {
+    fs::write(path, bytes).map_err(|error| failed(path, &error))?;
+    Ok(ExitCode::SUCCESS)
+}
+
+fn failed(path: &Path, error: &io::Error) -> anyhow::Error {
+    anyhow!("{}: writing failed: {error}; choose another place with --out", path.display())
 }

@@ -6,6 +6,7 @@ mod summary;
 mod tally;
 
 use std::{
+    fmt,
     hash::{BuildHasher as _, RandomState},
     path::PathBuf,
     sync::{
@@ -16,7 +17,7 @@ use std::{
 };
 
 use weir_agent::{
-    Batcher, Filter, LOCAL_BATCH_BYTES, Live, LiveOptions, Merge, Merged, Outcome,
+    Batcher, Filter, LOCAL_BATCH_BYTES, Live, LiveError, LiveOptions, Merge, Merged, Outcome,
     inputs::{self, Inputs},
 };
 use weir_contract::Selection;
@@ -66,6 +67,10 @@ pub struct Report {
     /// Each input with what was wrong with it.
     outcomes: Vec<Outcome>,
     inputs: Inputs,
+    /// Whether there was anything to decode.
+    opened: bool,
+    /// Whether an input was not decoded, or only in part, for a reason of its own.
+    failed: bool,
     written: Vec<Written>,
     errors: Vec<OutputError>,
     dropped_packets: i64,
@@ -81,6 +86,7 @@ const PACKETS_BETWEEN_LOOKS: u64 = 1024;
 pub fn run(settings: &Settings, stop: &Arc<AtomicBool>) -> anyhow::Result<Report> {
     let begun = Instant::now();
     let (inputs, captures) = captures(&settings.input);
+    let shares_terminal = settings.output.as_ref().is_some_and(Output::is_terminal);
     for error in &inputs.errors {
         eprintln!("error: {error}");
     }
@@ -94,36 +100,36 @@ pub fn run(settings: &Settings, stop: &Arc<AtomicBool>) -> anyhow::Result<Report
         seed: random(),
         selection: settings.selection,
         output: settings.output.clone(),
+        prompt: matches!(settings.input, Input::Interface(_))
+            && settings.output.as_ref().is_some_and(Output::is_stdout),
     });
     let mut reading = Reading {
         settings,
         stop,
-        progress: Progress::start(&inputs.files),
+        progress: if shares_terminal { Progress::hidden() } else { Progress::start(&settings.input, &inputs.files) },
         outcomes: Vec::new(),
+        opened: false,
+        failed: false,
         dropped_packets: 0,
         filtered_packets: 0,
         bytes_read: 0,
     };
-    let mut failure = None;
     for capture in captures {
-        if let Err(error) = reading.decode(&capture, &pipeline) {
-            failure = Some(error);
-        }
+        reading.decode(&capture, &pipeline);
         if reading.is_stopped() || pipeline.has_failed() {
             break;
         }
     }
-    let Reading { progress, outcomes, dropped_packets, filtered_packets, .. } = reading;
+    let Reading { progress, outcomes, opened, failed, dropped_packets, filtered_packets, .. } = reading;
     let finished = pipeline.finish();
     progress.finish();
-    if let Some(failure) = failure {
-        return Err(failure);
-    }
     Ok(Report {
         tally: finished.tally,
         counters: finished.counters,
         outcomes,
         inputs,
+        opened,
+        failed,
         written: finished.written,
         errors: finished.errors,
         dropped_packets,
@@ -149,6 +155,18 @@ enum Capture {
     Interface(String),
 }
 
+impl fmt::Display for Capture {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Files(paths) => match paths.as_slice() {
+                [path] => path.display().fmt(f),
+                paths => write!(f, "{} merged files", paths.len()),
+            },
+            Self::Interface(name) => f.write_str(name),
+        }
+    }
+}
+
 fn captures(input: &Input) -> (Inputs, Vec<Capture>) {
     match input {
         Input::Files(paths) => {
@@ -171,9 +189,19 @@ struct Reading<'a> {
     stop: &'a Arc<AtomicBool>,
     progress: Progress,
     outcomes: Vec<Outcome>,
+    opened: bool,
+    failed: bool,
     dropped_packets: i64,
     filtered_packets: u64,
     bytes_read: u64,
+}
+
+/// A capture that was opened.
+struct Opened {
+    merge: Merge,
+    epoch: i64,
+    /// None where there is nothing to filter, or the kernel does it.
+    filter: Option<Filter>,
 }
 
 impl Reading<'_> {
@@ -181,23 +209,33 @@ impl Reading<'_> {
         self.stop.load(Ordering::Relaxed)
     }
 
-    fn decode(&mut self, capture: &Capture, pipeline: &Pipeline) -> anyhow::Result<()> {
-        let settings = self.settings;
-        let (mut merge, epoch, mut filter) = match capture {
+    fn open(&self, capture: &Capture) -> Result<Opened, LiveError> {
+        let bpf = (!self.settings.bpf.is_empty()).then_some(&self.settings.bpf);
+        Ok(match capture {
             Capture::Files(paths) => {
-                let merge = Merge::files(paths);
-                let epoch = merge.epoch(&settings.bpf);
-                let filter = (!settings.bpf.is_empty()).then(|| Filter::new(&settings.bpf));
-                (merge, epoch, filter)
+                let merge = Merge::files_until(paths, self.stop);
+                let epoch = merge.epoch(&self.settings.bpf);
+                Opened { merge, epoch, filter: bpf.map(|bpf| Filter::new(bpf)) }
             }
             Capture::Interface(name) => {
-                let filter = (!settings.bpf.is_empty()).then(|| settings.bpf.clone());
-                let options = LiveOptions { filter, ..LiveOptions::default() };
+                let options = LiveOptions { filter: bpf.cloned(), ..LiveOptions::default() };
                 let live = Live::open(name, &options, Arc::clone(self.stop))?;
                 // Each run of a sensor is its own, so no two may share an epoch.
-                (Merge::one(name, live), random_epoch(), None)
+                Opened { merge: Merge::one(name, live), epoch: random_epoch(), filter: None }
             }
+        })
+    }
+
+    fn decode(&mut self, capture: &Capture, pipeline: &Pipeline) {
+        let settings = self.settings;
+        let Opened { mut merge, epoch, mut filter } = match self.open(capture) {
+            Ok(opened) => opened,
+            Err(error) => return self.fail(&error.to_string()),
         };
+        if !merge.has_sources() {
+            return self.close(merge.into_outcomes());
+        }
+        self.opened = true;
         let mut batcher = Batcher::new(&settings.sensor, epoch, settings.partitions, LOCAL_BATCH_BYTES);
         let begun = Instant::now();
         let mut packets = 0u64;
@@ -205,9 +243,11 @@ impl Reading<'_> {
             let idle = match merged {
                 Merged::Packet(packet, interface) => {
                     packets += 1;
-                    if let Some(filter) = &mut filter
-                        && !filter.keeps(&packet)?
-                    {
+                    let keeps = filter.as_mut().map_or(Ok(true), |filter| filter.keeps(&packet));
+                    if !keeps.unwrap_or_else(|error| {
+                        self.fail(&format!("{capture}: {error}; its packets of that type are left out"));
+                        false
+                    }) {
                         self.filtered_packets += 1;
                         continue;
                     }
@@ -246,8 +286,18 @@ impl Reading<'_> {
         counters.dropped_interface_packets = kernel.interface_dropped;
         self.dropped_packets += kernel.dropped + kernel.interface_dropped;
         batcher.finish().for_each(|batch| pipeline.push(batch));
+        self.close(outcomes);
+    }
+
+    /// Says what was wrong with the sources of a capture, and keeps it for the table.
+    fn close(&mut self, outcomes: Vec<Outcome>) {
         self.progress.report(&outcomes);
         self.outcomes.extend(outcomes);
-        Ok(())
+    }
+
+    /// Says why an input was not decoded, or only in part.
+    fn fail(&mut self, why: &str) {
+        self.progress.error(why);
+        self.failed = true;
     }
 }

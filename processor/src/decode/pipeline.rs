@@ -38,6 +38,8 @@ pub struct Plan {
     pub selection: Selection,
     /// `None` to count records only.
     pub output: Option<Output>,
+    /// Whether somebody waits for each record, so that none waits for others to be written with.
+    pub prompt: bool,
 }
 
 /// Records of one batch, or a part of them, for one writer.
@@ -91,9 +93,9 @@ impl Pipeline {
                 pieces.push(receiver);
             }
             let (order, ordered) = mpsc::channel();
-            let (output, failed) = (plan.output.clone(), Arc::clone(&failed));
+            let (output, failed, prompt) = (plan.output.clone(), Arc::clone(&failed), plan.prompt);
             let thread = thread::spawn(move || match output {
-                Some(output) => write(&output, &ordered, &pieces, &failed),
+                Some(output) => write(&output, prompt, &ordered, &pieces, &failed),
                 None => (Vec::new(), Vec::new()),
             });
             writers.push(Writer { order, thread });
@@ -251,11 +253,12 @@ impl Records {
 /// The work of one writer: the pieces of all workers in the order of the batches.
 fn write(
     output: &Output,
+    prompt: bool,
     order: &Receiver<usize>,
     pieces: &[Receiver<Piece>],
     failed: &AtomicBool,
 ) -> (Vec<output::Written>, Vec<OutputError>) {
-    let mut files = BTreeMap::new();
+    let mut files: BTreeMap<RecordType, output::TypeWriter> = BTreeMap::new();
     let mut errors = Vec::new();
     for worker in order {
         let Some(pieces) = pieces.get(worker) else { continue };
@@ -269,6 +272,12 @@ fn write(
                     failed.store(true, Ordering::Relaxed);
                     errors.push(error);
                 }
+            }
+        }
+        for file in files.values_mut().filter(|_| prompt) {
+            if let Err(error) = file.write() {
+                failed.store(true, Ordering::Relaxed);
+                errors.push(error);
             }
         }
     }

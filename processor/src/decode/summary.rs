@@ -3,6 +3,7 @@
 use std::fmt::Write as _;
 
 use super::Report;
+use crate::output::OutputError;
 
 /// Kinds of Weirds that are shown; the others are added up.
 const WEIRDS_SHOWN: usize = 10;
@@ -11,7 +12,8 @@ impl Report {
     /// Whether everything was read and written.
     pub fn is_complete(&self) -> bool {
         let damaged = self.outcomes.iter().any(|outcome| !outcome.damage.problems.is_empty());
-        !damaged && self.errors.is_empty() && self.inputs.errors.is_empty()
+        let unwritten = self.errors.iter().any(|error| !error.is_broken_pipe());
+        !damaged && !self.failed && !unwritten && self.inputs.errors.is_empty()
     }
 
     /// Whether decoding was ended from outside.
@@ -19,12 +21,20 @@ impl Report {
         self.interrupted
     }
 
-    /// Prints the table, and what went wrong with writing, to the standard error.
+    /// Prints what went wrong with writing, and the table, to the standard error. Says no more where nothing
+    /// could be opened, and nothing at all to a reader that went away.
     pub fn print(&self) {
-        for error in &self.errors {
+        if self.errors.iter().any(OutputError::is_broken_pipe) {
+            return;
+        }
+        let (of_stdout, of_files): (Vec<_>, Vec<_>) = self.errors.iter().partition(|error| error.is_of_stdout());
+        // Each type fails by itself, and for the same reason.
+        for error in of_stdout.into_iter().take(1).chain(of_files) {
             eprintln!("error: {error}");
         }
-        eprint!("{}", self.table());
+        if self.opened {
+            eprint!("{}", self.table());
+        }
     }
 
     fn table(&self) -> String {
@@ -35,37 +45,63 @@ impl Report {
     }
 
     fn write_table(&self, out: &mut String) -> std::fmt::Result {
-        let rows: Vec<_> = self.tally.records().collect();
-        let width = rows.iter().map(|(record_type, ..)| record_type.name().len()).max().unwrap_or_default().max(11);
-        if !rows.is_empty() {
-            writeln!(out, "{:width$}  {:>12}  {:>12}", "record type", "records", "bytes")?;
-        }
-        for (record_type, number, bytes) in rows {
-            let file = self.written.iter().find(|written| written.record_type == record_type);
-            let file = file.and_then(|written| written.path.as_ref());
-            let file = file.map_or(String::new(), |path| format!("  {}", path.display()));
-            writeln!(out, "{:width$}  {:>12}  {:>12}{file}", record_type.name(), grouped(number), grouped(bytes))?;
-        }
+        self.write_records(out)?;
         self.write_weirds(out)?;
         self.write_losses(out)?;
+        if self.filtered_packets > 0 {
+            writeln!(out, "\n{} left out by --bpf", counted(self.filtered_packets, "packet"))?;
+        }
+        if !self.errors.is_empty() {
+            writeln!(out, "\nstopped, since writing failed: the rest was not read")?;
+        }
+        if self.interrupted {
+            writeln!(out, "\ninterrupted: what was read until then is here")?;
+        }
         let Self { counters, elapsed, .. } = self;
         let seconds = elapsed.as_secs_f64().max(1e-6);
-        let rate = |amount: u64| amount as f64 / seconds;
         writeln!(
             out,
-            "\n{} packets, {} in {:.2} s: {} packets/s, {}/s",
-            grouped(counters.packets),
+            "\n{}, {} in {seconds:.2} s: {} packets/s, {}/s",
+            counted(counters.packets, "packet"),
             bytes(counters.bytes as f64),
-            seconds,
             grouped(per_second(counters.packets, *elapsed)),
-            bytes(rate(counters.bytes)),
+            bytes(counters.bytes as f64 / seconds),
         )
+    }
+
+    fn write_records(&self, out: &mut String) -> std::fmt::Result {
+        let rows: Vec<_> = self.tally.records().collect();
+        let width = rows.iter().map(|(record_type, ..)| record_type.name().len()).max().unwrap_or_default().max(11);
+        let path_of = |record_type| {
+            let written = self.written.iter().find(|written| written.record_type == record_type)?;
+            written.path.as_ref().map(|path| format!("  {}", path.display()))
+        };
+        let file = if self.written.iter().any(|written| written.path.is_some()) { "  file" } else { "" };
+        if !rows.is_empty() {
+            writeln!(out, "{:width$}  {:>12}  {:>14}{file}", "record type", "records", "protobuf bytes")?;
+        }
+        for (record_type, number, bytes) in rows {
+            let path = path_of(record_type).unwrap_or_default();
+            writeln!(out, "{:width$}  {:>12}  {:>14}{path}", record_type.name(), grouped(number), grouped(bytes))?;
+        }
+        Ok(())
+    }
+
+    /// Records that were decoded and are in no file, where writing failed.
+    fn unwritten(&self) -> u64 {
+        if self.errors.is_empty() {
+            return 0;
+        }
+        let decoded: u64 = self.tally.records().map(|(_, number, _)| number).sum();
+        let written: u64 = self.written.iter().map(|written| written.rows).sum();
+        let kept: u64 = self.errors.iter().map(OutputError::kept_rows).sum();
+        decoded.saturating_sub(written + kept)
     }
 
     fn write_weirds(&self, out: &mut String) -> std::fmt::Result {
         let mut weirds: Vec<_> = self.tally.weirds.iter().collect();
         if weirds.is_empty() {
-            return Ok(());
+            return writeln!(out, "\nweird: nothing");
         }
         weirds.sort_by_key(|(_, number)| std::cmp::Reverse(**number));
         writeln!(out, "\nweird")?;
@@ -83,22 +119,20 @@ impl Report {
         let count = |packets: i64| u64::try_from(packets).unwrap_or_default();
         let damaged = self.outcomes.iter().map(|outcome| count(outcome.damage.packets)).sum();
         let losses = [
+            (self.unwritten(), "records not written"),
             (count(self.dropped_packets), "packets dropped by the kernel or the interface"),
             (damaged, "packets damaged in the capture"),
-            (self.filtered_packets, "packets left out by the filter"),
             (self.counters.failed_packets, "packets on which a decoder failed: please report this"),
             (self.counters.late_flows, "flows that began later than the watermark allowed"),
             (self.counters.evicted_flows, "flows written early: --flows was reached"),
             (self.counters.evicted_datagrams, "datagrams given up: --fragment-bytes was reached"),
         ];
         let losses: Vec<_> = losses.into_iter().filter(|(number, _)| *number > 0).collect();
-        if !losses.is_empty() {
-            writeln!(out, "\nlosses")?;
+        if losses.is_empty() {
+            return writeln!(out, "lost:  nothing");
         }
-        for (number, what) in losses {
-            writeln!(out, "  {:>10}  {what}", grouped(number))?;
-        }
-        Ok(())
+        writeln!(out, "\nlost")?;
+        losses.into_iter().try_for_each(|(number, what)| writeln!(out, "  {:>10}  {what}", grouped(number)))
     }
 }
 
@@ -106,6 +140,12 @@ impl Report {
 fn per_second(amount: u64, elapsed: std::time::Duration) -> u64 {
     let millis = elapsed.as_millis().max(1);
     u64::try_from(u128::from(amount) * 1000 / millis).unwrap_or(u64::MAX)
+}
+
+/// A number of things.
+fn counted(number: u64, thing: &str) -> String {
+    let plural = if number == 1 { "" } else { "s" };
+    format!("{} {thing}{plural}", grouped(number))
 }
 
 /// A number with a comma before each three digits.
@@ -123,7 +163,7 @@ fn grouped(number: u64) -> String {
 
 /// Bytes in the unit that leaves up to three digits before the point.
 fn bytes(number: f64) -> String {
-    let units = ["B", "KB", "MB", "GB", "TB"];
+    let units = ["B", "kB", "MB", "GB", "TB"];
     let mut number = number;
     let mut unit = 0;
     while number >= 999.95 && unit + 1 < units.len() {

@@ -10,12 +10,12 @@ use weir_contract::columns::Malformed;
 #[derive(Debug, thiserror::Error)]
 pub enum OutputError {
     /// The folder could not be made.
-    #[error("{}: the folder cannot be made: {source}; {}", path.display(), hint(source))]
+    #[error("{}: the folder cannot be made: {error}; {}", path.display(), hint(error))]
     Folder {
         /// The folder.
         path: PathBuf,
         /// Why.
-        source: io::Error,
+        error: io::Error,
     },
     /// Standard output can't hold several record types in this format.
     #[error(
@@ -28,32 +28,45 @@ pub enum OutputError {
         /// How many types are selected.
         selected: usize,
     },
-    /// Writing failed.
-    #[error("{place}: writing failed after {bytes} bytes: {source}; {kept_rows} records are kept; {}", hint(source))]
-    Write {
+    /// Writing to a file failed.
+    #[error("{}: writing failed after {bytes} bytes: {error}; {kept_rows} records are kept; {}", path.display(), hint(error))]
+    File {
         /// The file.
-        place: Place,
+        path: PathBuf,
         /// Bytes written before.
         bytes: u64,
         /// Records that can be read from the file all the same.
         kept_rows: u64,
         /// Why.
-        source: io::Error,
+        error: io::Error,
     },
+    /// Writing to the standard output failed.
+    #[error("standard output: writing failed: {0}; look at where it goes, or write to a folder with --out")]
+    Stdout(io::Error),
     /// A record that the decoder made is malformed.
-    #[error("{place}: left out a record: {source}; please report this, with the capture if you can share it")]
+    #[error("{place}: left out a record: {error}; please report this, with the capture if you can share it")]
     Record {
         /// The file.
         place: Place,
         /// Why.
-        source: Malformed,
+        error: Malformed,
     },
 }
 
 impl OutputError {
     /// Whether the reader of a pipe went away, as `head` does, which is no mistake of anybody's.
     pub fn is_broken_pipe(&self) -> bool {
-        matches!(self, Self::Write { source, .. } if source.kind() == io::ErrorKind::BrokenPipe)
+        matches!(self, Self::Stdout(error) if error.kind() == io::ErrorKind::BrokenPipe)
+    }
+
+    /// Records of this type that can be read from the file all the same.
+    pub fn kept_rows(&self) -> u64 {
+        if let Self::File { kept_rows, .. } = self { *kept_rows } else { 0 }
+    }
+
+    /// Whether this is about the standard output, which all types share.
+    pub fn is_of_stdout(&self) -> bool {
+        matches!(self, Self::Stdout(_))
     }
 }
 
@@ -64,6 +77,16 @@ pub enum Place {
     File(PathBuf),
     /// Standard output.
     Stdout,
+}
+
+impl Place {
+    /// What to say when writing there failed.
+    pub(super) fn write_error(&self, bytes: u64, kept_rows: u64, error: io::Error) -> OutputError {
+        match self {
+            Self::File(path) => OutputError::File { path: path.clone(), bytes, kept_rows, error },
+            Self::Stdout => OutputError::Stdout(error),
+        }
+    }
 }
 
 impl fmt::Display for Place {
@@ -77,13 +100,12 @@ impl fmt::Display for Place {
 
 fn hint(error: &io::Error) -> &'static str {
     use io::ErrorKind::{
-        BrokenPipe, FileTooLarge, NotADirectory, PermissionDenied, QuotaExceeded, ReadOnlyFilesystem, StorageFull,
+        FileTooLarge, NotADirectory, PermissionDenied, QuotaExceeded, ReadOnlyFilesystem, StorageFull,
     };
     match error.kind() {
         StorageFull | QuotaExceeded | FileTooLarge => "free some space, or choose another folder with --out",
         PermissionDenied | ReadOnlyFilesystem => "choose a folder with --out that you may write to",
         NotADirectory => "a file stands where a folder should: choose another folder with --out",
-        BrokenPipe => "the reader of the pipe went away",
         _ => "check the folder that --out names",
     }
 }

@@ -12,7 +12,12 @@ mod parquet;
 #[cfg(test)]
 mod tests;
 
-use std::{fs, io, path::PathBuf, str::FromStr};
+use std::{
+    fs,
+    io::{self, IsTerminal as _},
+    path::PathBuf,
+    str::FromStr,
+};
 
 use weir_contract::{RecordType, Selection};
 
@@ -100,27 +105,38 @@ pub struct Output {
 }
 
 impl Output {
-    /// An output for the selected record types; none for [`Format::Null`]. The folder is made if it
-    /// does not exist.
+    /// An output for the selected record types; none for [`Format::Null`].
     ///
     /// # Errors
     ///
-    /// The folder can't be made, or standard output is to take several record types in a format that
-    /// does not tell them apart.
-    pub fn open(format: Format, target: Target, selection: &Selection) -> Result<Option<Self>, OutputError> {
+    /// Standard output is to take several record types in a format that does not tell them apart.
+    pub fn new(format: Format, target: Target, selection: &Selection) -> Result<Option<Self>, OutputError> {
         let Some((extension, begin)) = format.begin() else { return Ok(None) };
-        match &target {
-            Target::Folder(path) => {
-                fs::create_dir_all(path).map_err(|source| OutputError::Folder { path: path.clone(), source })?;
-            }
-            Target::Stdout => {
-                let selected = selection.types().count();
-                if format != Format::Json && selected != 1 {
-                    return Err(OutputError::SeveralTypes { format: format.name(), selected });
-                }
-            }
+        let selected = selection.types().count();
+        if target == Target::Stdout && format != Format::Json && selected != 1 {
+            return Err(OutputError::SeveralTypes { format: format.name(), selected });
         }
         Ok(Some(Self { target, extension, begin }))
+    }
+
+    /// Makes the folder if it does not exist.
+    ///
+    /// # Errors
+    ///
+    /// It can't be made.
+    pub fn make_folder(&self) -> Result<(), OutputError> {
+        let Target::Folder(path) = &self.target else { return Ok(()) };
+        fs::create_dir_all(path).map_err(|error| OutputError::Folder { path: path.clone(), error })
+    }
+
+    /// Whether records go to the standard output.
+    pub fn is_stdout(&self) -> bool {
+        self.target == Target::Stdout
+    }
+
+    /// Whether records are shown on a terminal.
+    pub fn is_terminal(&self) -> bool {
+        self.is_stdout() && io::stdout().is_terminal()
     }
 
     /// A writer for one record type.
@@ -136,7 +152,7 @@ impl Output {
                 (Place::File(path.clone()), Some(TempFile::create(path)))
             }
         };
-        let failed = |source| OutputError::Write { place: place.clone(), bytes: 0, kept_rows: 0, source };
+        let failed = |error| place.write_error(0, 0, error);
         let file = file.transpose().map_err(failed)?;
         let handle = file.as_ref().map_or_else(|| Ok(Handle::stdout()), TempFile::handle);
         let encoder = handle.and_then(|handle| (self.begin)(record_type, handle)).map_err(failed)?;
@@ -180,7 +196,7 @@ impl TypeWriter {
         match encoder.push(record) {
             Ok(true) => self.write(),
             Ok(false) => Ok(()),
-            Err(source) => Err(OutputError::Record { place: self.place.clone(), source }),
+            Err(error) => Err(OutputError::Record { place: self.place.clone(), error }),
         }
     }
 
@@ -193,9 +209,9 @@ impl TypeWriter {
         self.write()?;
         if let Some(encoder) = &mut self.encoder
             && (self.whole.rows > 0 || self.file.is_none())
-            && let Err(source) = encoder.finish()
+            && let Err(error) = encoder.finish()
         {
-            return Err(self.fail(source));
+            return Err(self.fail(error));
         }
         let mut written = Written { record_type: self.record_type, path: None, rows: self.whole.rows, bytes: 0 };
         if let Some(file) = self.file.take()
@@ -203,21 +219,18 @@ impl TypeWriter {
         {
             match file.keep() {
                 Ok((path, bytes)) => (written.path, written.bytes) = (Some(path), bytes),
-                Err(source) => {
-                    return Err(OutputError::Write {
-                        place: self.place,
-                        bytes: self.whole.bytes,
-                        kept_rows: 0,
-                        source,
-                    });
-                }
+                Err(error) => return Err(self.place.write_error(self.whole.bytes, 0, error)),
             }
         }
         Ok(written)
     }
 
-    /// Writes the records that wait.
-    fn write(&mut self) -> Result<(), OutputError> {
+    /// Writes the records that wait for others to be written with.
+    ///
+    /// # Errors
+    ///
+    /// Writing failed; what was whole before is kept.
+    pub fn write(&mut self) -> Result<(), OutputError> {
         let Some(encoder) = &mut self.encoder else { return Ok(()) };
         match encoder.write() {
             Ok(rows) => {
@@ -225,12 +238,12 @@ impl TypeWriter {
                 self.whole.bytes = self.file.as_ref().map_or(0, TempFile::position);
                 Ok(())
             }
-            Err(source) => Err(self.fail(source)),
+            Err(error) => Err(self.fail(error)),
         }
     }
 
     /// Ends the file after its last whole part, gives it its name, and says what happened.
-    fn fail(&mut self, source: io::Error) -> OutputError {
+    fn fail(&mut self, error: io::Error) -> OutputError {
         let bytes = self.file.as_ref().map_or(0, TempFile::position);
         let mut kept_rows = 0;
         if let (Some(encoder), Some(mut file)) = (self.encoder.take(), self.file.take())
@@ -241,6 +254,6 @@ impl TypeWriter {
             kept_rows = rows;
         }
         self.whole.rows = 0;
-        OutputError::Write { place: self.place.clone(), bytes, kept_rows, source }
+        self.place.write_error(bytes, kept_rows, error)
     }
 }

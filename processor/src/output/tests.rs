@@ -85,7 +85,8 @@ fn every_format_holds_every_record() {
     for format in file_formats() {
         let folder = tempfile::tempdir().unwrap();
         let target = Target::Folder(folder.path().join("new/folder"));
-        let output = Output::open(format, target, &Selection::all()).unwrap().unwrap();
+        let output = Output::new(format, target, &Selection::all()).unwrap().unwrap();
+        output.make_folder().unwrap();
         let mut writer = output.create(RecordType::Tcp).unwrap();
         for number in 0..70_000 {
             writer.push(&record(number)).unwrap();
@@ -103,7 +104,7 @@ fn a_type_without_records_leaves_no_file() {
     for format in file_formats() {
         let folder = tempfile::tempdir().unwrap();
         let target = Target::Folder(folder.path().to_owned());
-        let output = Output::open(format, target, &Selection::all()).unwrap().unwrap();
+        let output = Output::new(format, target, &Selection::all()).unwrap().unwrap();
         let writer = output.create(RecordType::Tcp).unwrap();
         assert!(names(folder.path()).iter().all(|name| name.starts_with('.') && name.ends_with(".tmp")));
         assert!(writer.finish().unwrap().path.is_none());
@@ -164,7 +165,7 @@ fn write_to_small_disk(format: Format, path: &Path, limit: usize) -> (u32, Optio
 }
 
 fn kept(error: &OutputError) -> u32 {
-    let OutputError::Write { kept_rows, .. } = error else { panic!("{error}") };
+    let OutputError::File { kept_rows, .. } = error else { panic!("{error}") };
     u32::try_from(*kept_rows).unwrap()
 }
 
@@ -193,7 +194,7 @@ fn parquet_keeps_whole_row_groups_of_a_full_disk() {
 fn parquet_says_who_wrote_it_and_what_it_holds() {
     let folder = tempfile::tempdir().unwrap();
     let target = Target::Folder(folder.path().to_owned());
-    let output = Output::open(Format::Parquet, target, &Selection::all()).unwrap().unwrap();
+    let output = Output::new(Format::Parquet, target, &Selection::all()).unwrap().unwrap();
     let mut writer = output.create(RecordType::Tcp).unwrap();
     writer.push(&record(0)).unwrap();
     let path = writer.finish().unwrap().path.unwrap();
@@ -209,12 +210,12 @@ fn parquet_says_who_wrote_it_and_what_it_holds() {
 fn standard_output_takes_several_types_as_json_only() {
     let selection = Selection::parse("tcp,udp").unwrap();
     for format in file_formats() {
-        let several = Output::open(format, Target::Stdout, &selection);
+        let several = Output::new(format, Target::Stdout, &selection);
         assert_eq!(several.is_ok(), format == Format::Json, "{format:?}");
         if let Err(error) = several {
             assert!(error.to_string().contains("--records"));
         }
-        Output::open(format, Target::Stdout, &Selection::parse("tcp").unwrap()).unwrap();
+        Output::new(format, Target::Stdout, &Selection::parse("tcp").unwrap()).unwrap();
     }
 }
 
@@ -222,7 +223,7 @@ fn standard_output_takes_several_types_as_json_only() {
 fn a_malformed_record_is_named_and_left_out() {
     let folder = tempfile::tempdir().unwrap();
     let target = Target::Folder(folder.path().to_owned());
-    let output = Output::open(Format::Csv, target, &Selection::all()).unwrap().unwrap();
+    let output = Output::new(Format::Csv, target, &Selection::all()).unwrap().unwrap();
     let mut writer = output.create(RecordType::Tcp).unwrap();
     writer.push(&record(0)).unwrap();
     let error = writer.push(&[0x0a, 0xff]).unwrap_err().to_string();
@@ -244,6 +245,7 @@ fn a_folder_that_cannot_be_made_is_named() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("file");
     fs::write(&path, "").unwrap();
-    let error = Output::open(Format::Csv, Target::Folder(path.join("out")), &Selection::all()).unwrap_err();
+    let output = Output::new(Format::Csv, Target::Folder(path.join("out")), &Selection::all()).unwrap().unwrap();
+    let error = output.make_folder().unwrap_err();
     assert!(error.to_string().contains("a file stands where a folder should"), "{error}");
 }
