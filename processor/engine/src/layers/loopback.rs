@@ -29,11 +29,10 @@ impl Layer for Loopback {
 }
 
 /// AF_INET is 2 everywhere; AF_INET6 is 10 on Linux, 24 on NetBSD and OpenBSD, 28 on FreeBSD, 30 on macOS.
-/// Some drivers put an EtherType there.
 fn network_of(family: u32) -> Option<(&'static str, Key)> {
     match family {
-        2 | 0x0800 => Some(("ipv4", Key::EtherType(0x0800))),
-        10 | 24 | 28 | 30 | 0x86dd => Some(("ipv6", Key::EtherType(0x86dd))),
+        2 => Some(("ipv4", Key::EtherType(0x0800))),
+        10 | 24 | 28 | 30 => Some(("ipv6", Key::EtherType(0x86dd))),
         _ => None,
     }
 }
@@ -56,14 +55,6 @@ mod tests {
         assert_eq!((big.family, big.big_endian, big.family_name.as_str()), (2, true, "ipv4"));
         assert_eq!((little.family, little.big_endian), (2, false));
         assert_eq!(records.of::<record::Ipv4>().len(), 2);
-    }
-
-    #[test]
-    fn an_ether_type_leads_to_ip_too() {
-        let records = testing::decode(0, &[packet([0, 0, 8, 0])]);
-        let loopback = &records.of::<record::Loopback>()[0];
-        assert_eq!((loopback.family, loopback.family_name.as_str()), (0x0800, "ipv4"));
-        assert_eq!(records.of::<record::Ipv4>().len(), 1);
     }
 
     #[test]
