@@ -1,6 +1,7 @@
 //! `weir decode`.
 
 use std::{
+    io::{self, IsTerminal as _},
     path::PathBuf,
     process::ExitCode,
     sync::{
@@ -10,9 +11,9 @@ use std::{
     thread,
 };
 
-use anyhow::Context as _;
+use anyhow::{Context as _, bail};
 use clap::CommandFactory as _;
-use weir_agent::Filter;
+use weir_agent::{Filter, STDIN};
 use weir_contract::Selection;
 use weir_engine::Limits;
 
@@ -58,6 +59,9 @@ Settings can also come from the environment (WEIR_OUT for --out) and, under
 [decode], from the file of --config (out = \"records\"). Flags count most, the
 file least.
 
+Exit status: 0 all was decoded and written, 1 some was not, 2 what was asked for
+cannot be done, 130 interrupted.
+
 Examples:
   weir decode day.pcap                           count what is in a capture
   weir decode day.pcap -o records                a Parquet file for each type
@@ -88,8 +92,13 @@ pub fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
         eprintln!("the settings are fine");
         return Ok(ExitCode::SUCCESS);
     }
+    if matches!(&settings.input, Input::Files(paths) | Input::Merged(paths) if paths.iter().any(|path| path == STDIN))
+        && io::stdin().is_terminal()
+    {
+        bail!("the standard input is a terminal: pipe a capture into it, or name a file");
+    }
     if let Some(output) = &settings.output {
-        output.make_folder()?;
+        output.prepare()?;
     }
 
     let stop = Arc::new(AtomicBool::new(false));

@@ -3,6 +3,7 @@
 mod decode;
 #[cfg(test)]
 mod docs;
+mod man;
 mod records;
 mod schema;
 
@@ -12,6 +13,7 @@ use std::{
     process::ExitCode,
 };
 
+use anyhow::anyhow;
 use clap::{CommandFactory as _, Parser, Subcommand};
 
 /// Something could not be read or written; the rest was.
@@ -61,7 +63,15 @@ pub fn run() -> ExitCode {
         Command::Records(arguments) => records::run(&arguments),
         Command::Schema(command) => schema::run(&command),
         Command::Completions { shell } => Ok(completions(shell)),
-        Command::Man { folder } => write_manual(&folder).map(|()| ExitCode::SUCCESS),
+        Command::Man { folder } => match man::write(Cli::command(), &folder) {
+            Ok(()) => {
+                eprintln!("wrote the manual pages to {}", folder.display());
+                Ok(ExitCode::SUCCESS)
+            }
+            Err(error) => {
+                Err(anyhow!("{}: writing the manual pages failed: {error}; choose another folder", folder.display()))
+            }
+        },
     };
     done.unwrap_or_else(|error| {
         eprintln!("error: {error:#}");
@@ -84,13 +94,6 @@ fn completions(shell: clap_complete::Shell) -> ExitCode {
     let mut script = Vec::new();
     clap_complete::generate(shell, &mut Cli::command(), "weir", &mut script);
     to_stdout(&script)
-}
-
-fn write_manual(folder: &std::path::Path) -> anyhow::Result<()> {
-    std::fs::create_dir_all(folder)?;
-    clap_mangen::generate_to(Cli::command(), folder)?;
-    eprintln!("wrote the manual pages to {}", folder.display());
-    Ok(())
 }
 
 #[cfg(test)]

@@ -1,12 +1,13 @@
 //! `weir schema`: what other programs need to read the records.
 
 use std::{
-    fs, io,
+    fs,
+    io::{self, IsTerminal as _},
     path::{Path, PathBuf},
     process::ExitCode,
 };
 
-use anyhow::anyhow;
+use anyhow::{anyhow, bail};
 use clap::Subcommand;
 use serde_json::{Map, Value};
 use weir_contract::{
@@ -56,6 +57,9 @@ pub struct Types {
 pub fn run(command: &Command) -> anyhow::Result<ExitCode> {
     let Command::Export(export) = command;
     match export {
+        Export::Descriptor { out } if is_stdout(out) && io::stdout().is_terminal() => {
+            bail!("a descriptor set is no text for a terminal: pipe it, or write a file with --out")
+        }
         Export::Descriptor { out } if is_stdout(out) => Ok(to_stdout(DESCRIPTORS)),
         Export::Descriptor { out } => write(out, DESCRIPTORS),
         Export::Arrow(types) => types.export("arrow.json", arrow_schema_json),

@@ -28,6 +28,12 @@ pub enum OutputError {
         /// How many types are selected.
         selected: usize,
     },
+    /// A terminal would be shown bytes.
+    #[error("{format} is no text for a terminal: pipe it, write JSON or CSV, or write to a folder with --out")]
+    Terminal {
+        /// The format.
+        format: &'static str,
+    },
     /// Writing to a file failed.
     #[error("{}: writing failed after {bytes} bytes: {error}; {kept_rows} records are kept; {}", path.display(), hint(error))]
     File {

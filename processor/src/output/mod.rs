@@ -59,6 +59,10 @@ impl Format {
         }
     }
 
+    fn is_text(self) -> bool {
+        matches!(self, Self::Csv | Self::Json)
+    }
+
     /// The extension of its files, and how to begin one.
     fn begin(self) -> Option<(&'static str, Begin)> {
         match self {
@@ -99,6 +103,7 @@ pub enum Target {
 /// How and where records are written.
 #[derive(Clone, Debug)]
 pub struct Output {
+    format: Format,
     target: Target,
     extension: &'static str,
     begin: Begin,
@@ -116,17 +121,24 @@ impl Output {
         if target == Target::Stdout && format != Format::Json && selected != 1 {
             return Err(OutputError::SeveralTypes { format: format.name(), selected });
         }
-        Ok(Some(Self { target, extension, begin }))
+        Ok(Some(Self { format, target, extension, begin }))
     }
 
     /// Makes the folder if it does not exist.
     ///
     /// # Errors
     ///
-    /// It can't be made.
-    pub fn make_folder(&self) -> Result<(), OutputError> {
-        let Target::Folder(path) = &self.target else { return Ok(()) };
-        fs::create_dir_all(path).map_err(|error| OutputError::Folder { path: path.clone(), error })
+    /// It can't be made; or a terminal would be shown what is no text.
+    pub fn prepare(&self) -> Result<(), OutputError> {
+        match &self.target {
+            Target::Folder(path) => {
+                fs::create_dir_all(path).map_err(|error| OutputError::Folder { path: path.clone(), error })
+            }
+            Target::Stdout if self.is_terminal() && !self.format.is_text() => {
+                Err(OutputError::Terminal { format: self.format.name() })
+            }
+            Target::Stdout => Ok(()),
+        }
     }
 
     /// Whether records go to the standard output.

@@ -86,7 +86,7 @@ fn every_format_holds_every_record() {
         let folder = tempfile::tempdir().unwrap();
         let target = Target::Folder(folder.path().join("new/folder"));
         let output = Output::new(format, target, &Selection::all()).unwrap().unwrap();
-        output.make_folder().unwrap();
+        output.prepare().unwrap();
         let mut writer = output.create(RecordType::Tcp).unwrap();
         for number in 0..70_000 {
             writer.push(&record(number)).unwrap();
@@ -246,6 +246,6 @@ fn a_folder_that_cannot_be_made_is_named() {
     let path = folder.path().join("file");
     fs::write(&path, "").unwrap();
     let output = Output::new(Format::Csv, Target::Folder(path.join("out")), &Selection::all()).unwrap().unwrap();
-    let error = output.make_folder().unwrap_err();
+    let error = output.prepare().unwrap_err();
     assert!(error.to_string().contains("a file stands where a folder should"), "{error}");
 }

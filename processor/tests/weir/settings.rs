@@ -142,6 +142,8 @@ fn manual_pages_are_written_and_can_be_shown() {
     let pages = folder.path().join("man1");
     let run = Run::of(weir().arg("man").arg(&pages));
     run.assert(0, &["wrote the manual pages to"]);
+    Run::of(weir().args(["man", "/dev/null/x"]))
+        .assert(2, &["/dev/null/x: writing the manual pages failed: Not a dir"]);
     let names: Vec<_> = files(&pages).into_keys().collect();
     for name in ["weir.1", "weir-decode.1", "weir-records.1", "weir-schema.1", "weir-schema-export-json.1"] {
         assert!(names.iter().any(|of| of == name), "{name} is not among {names:?}");
@@ -156,5 +158,10 @@ fn manual_pages_are_written_and_can_be_shown() {
         run.assert(0, &[]);
         assert_eq!(run.stderr, "", "{name}");
         assert!(run.stdout_text().contains("SYNOPSIS"), "{name}");
+        if name == "weir-decode.1" {
+            assert!(
+                run.stdout_text().contains("\n         weir decode day.pcap -o records                a Parquet file")
+            );
+        }
     }
 }

@@ -83,6 +83,19 @@ fn records_on_a_terminal_have_it_for_themselves() {
 }
 
 #[test]
+fn a_terminal_is_no_place_for_what_is_no_text() {
+    let ntp = capture("ntp.pcap").display().to_string();
+    for (line, message) in [
+        (format!("{{weir}} decode {ntp} -r ntp -f parquet -o -"), "parquet is no text for a terminal"),
+        ("{weir} schema export descriptor".to_owned(), "a descriptor set is no text for a terminal"),
+        ("{weir} decode -".to_owned(), "the standard input is a terminal: pipe a capture into it"),
+    ] {
+        let Some(shown) = on_terminal(&format!("{line}; test $? = 2")) else { return };
+        assert!(shown.contains(message), "{line}: {shown}");
+    }
+}
+
+#[test]
 fn nothing_is_coloured_where_nobody_wants_it() {
     let Some(shown) = on_terminal("{weir} decode --help") else { return };
     assert!(shown.contains('\x1b'), "headings stand out: {shown}");
