@@ -8,6 +8,8 @@ pub trait Encode {
 
 /// The pieces of protobuf's wire format that encoders are made of.
 pub mod wire {
+    use prost::encoding::encode_varint;
+
     /// Appends a number of 7 bits a byte, the least significant first.
     #[inline]
     pub fn varint(out: &mut Vec<u8>, mut value: u64) {
@@ -46,9 +48,11 @@ pub mod wire {
 
     #[cold]
     fn lengthen(out: &mut Vec<u8>, begin: usize, length: usize) {
-        let mut prefix = Vec::with_capacity(10);
-        varint(&mut prefix, length as u64);
-        out.splice(begin - 1..begin, prefix);
+        let mut prefix = [0; 10];
+        let mut unused = &mut prefix[..];
+        encode_varint(length as u64, &mut unused);
+        let used = 10 - unused.len();
+        out.splice(begin - 1..begin, prefix.into_iter().take(used));
     }
 }
 

@@ -1,6 +1,7 @@
 //! Where decoders write: records leave as protobuf bytes, behind the encoded Meta of their scope.
 
 use std::{
+    collections::VecDeque,
     net::IpAddr,
     ops::{Deref, DerefMut},
 };
@@ -156,12 +157,9 @@ impl Output {
         self.writer.scope
     }
 
-    pub(crate) fn take_notes(&mut self) -> Vec<Malformed> {
-        std::mem::take(&mut self.writer.notes)
-    }
-
-    pub(crate) fn has_notes(&self) -> bool {
-        !self.writer.notes.is_empty()
+    /// The complaint that was noted first, which is forgotten here.
+    pub(crate) fn next_note(&mut self) -> Option<Malformed> {
+        self.writer.notes.pop_front()
     }
 
     /// Length of what has been written so far, to come back to by [`Self::truncate`].
@@ -260,13 +258,13 @@ struct Writer {
     prefix_is_current: bool,
     /// Types that the packet has caused records of without a connection, and how many.
     ordinals: Vec<(RecordType, u32)>,
-    notes: Vec<Malformed>,
+    notes: VecDeque<Malformed>,
 }
 
 impl Writer {
     fn note(&mut self, malformed: Malformed) {
         if self.notes.len() < NOTES_MAX {
-            self.notes.push(malformed);
+            self.notes.push_back(malformed);
         }
     }
 

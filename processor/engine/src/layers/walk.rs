@@ -385,10 +385,8 @@ impl<'e> Walk<'e> {
 
     /// Writes the complaints that a decoder went on after.
     pub(crate) fn write_notes(&mut self, layer: &'static str) {
-        if self.state.out.has_notes() {
-            for note in self.state.out.take_notes() {
-                self.weird(layer, note);
-            }
+        while let Some(note) = self.state.out.next_note() {
+            self.weird(layer, note);
         }
     }
 

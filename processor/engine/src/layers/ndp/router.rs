@@ -119,13 +119,14 @@ fn push_domains(draft: &mut Advertisement<'_>, mut data: Cursor<'_>) -> Result<(
         check_room(draft.search_domains.len(), &data)?;
         let mut name = draft.spare_string();
         let read = push_name(&mut name, &mut data);
+        name.make_ascii_lowercase();
         draft.search_domains.push(name);
         read?;
     }
     Ok(())
 }
 
-/// Labels up to the empty one, in lower case (RFC 1035 §3.1).
+/// Labels up to the empty one (RFC 1035 §3.1).
 fn push_name(name: &mut String, data: &mut Cursor<'_>) -> Result<(), Malformed> {
     loop {
         let length = data.u8()?;
@@ -135,14 +136,14 @@ fn push_name(name: &mut String, data: &mut Cursor<'_>) -> Result<(), Malformed> 
         if length > 63 {
             return Err(data.malformed(WeirdReason::BadLength, "label is longer than 63 bytes"));
         }
-        let label = data.take(length.into())?.to_ascii_lowercase();
+        let label = data.take(length.into())?;
         if name.len() + label.len() > TEXT_MAX {
             return Err(data.malformed(WeirdReason::Limit, "name is longer than 4096 bytes"));
         }
         if !name.is_empty() {
             name.push('.');
         }
-        push_escaped(name, &label);
+        push_escaped(name, label);
     }
 }
 
