@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Write down what tshark sees in a folder of captures, for tests/tests/differential.rs to compare with.
+"""Write down what tshark sees in a folder of captures, for tests/tests/differential/ to compare with.
 
     python3 tests/differential/expect.py CAPTURES [OUT]
 
@@ -114,8 +114,12 @@ def leaves(element, protocol):
     """[name, value] of every field under `element` that the message itself holds."""
     prefix = "dns." if protocol in DNS_FAMILY - {"nbns"} else protocol + "."
     found = []
-    for field in element.findall("field"):
+    for field in element:
         name = field.get("name", "")
+        if field.tag == "proto":
+            # A relayed message of DHCPv6 is inside the relay's.
+            found += leaves(field, protocol) if name == protocol else []
+            continue
         if name == "_ws.expert" or field.get("hide") == "yes":
             continue
         # tshark's own findings (response times, matching frames) have no bytes.

@@ -163,6 +163,12 @@ fn ours(record: &DynamicMessage, key: &str) -> Option<String> {
     }
     let Some(Value::Message(entry)) = entries.get(place[digits..].parse::<usize>().ok()?) else { return None };
     let text = value::of_record(entry, field)?;
+    // tshark shows strings up to their first zero.
+    if field == "data"
+        && let Some((shown, _)) = text.split_once("\\x00")
+    {
+        return Some(format!("{shown}\""));
+    }
     if !["name", "target", "mailbox"].contains(&field) {
         return Some(text);
     }

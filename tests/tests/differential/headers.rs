@@ -213,9 +213,19 @@ fn unequal(header: &Header, record: &DynamicMessage, fields: &Fields) -> Vec<(&'
     let both = header.fields.iter().filter_map(|&(name, path)| {
         let shown = fields.iter().filter(|(field, _)| field == name).map(|(_, shown)| value::of_tshark(shown));
         let tsharks = in_our_terms(name, path, shown.collect())?;
-        Some((name, value::of_record(record, path).unwrap_or_default(), tsharks))
+        let ours = value::of_record(record, path).unwrap_or_default();
+        Some((name, as_shown(name, ours), tsharks))
     });
     both.filter(|(_, ours, tsharks)| ours != tsharks).collect()
+}
+
+/// What we have of a field, without what tshark never shows: the kind of Multipath TCP's options.
+fn as_shown(name: &str, ours: String) -> String {
+    const MULTIPATH: &str = "30";
+    if name != "option_kind" {
+        return ours;
+    }
+    ours.split(',').filter(|kind| *kind != MULTIPATH).collect::<Vec<_>>().join(",")
 }
 
 /// What tshark shows of a field, said as we say it; `None` if it shows none.

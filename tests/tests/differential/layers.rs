@@ -57,7 +57,7 @@ pub const LAYERS: &[Layer] = &[
 ];
 
 /// Frames shown of those that only one side found the layer in.
-const EXAMPLES: usize = 3;
+const EXAMPLES: usize = 40;
 
 /// Layers found in other packets than tshark found them in, each with packets that show it. Where not
 /// even the packets are the same, only their numbers are compared.

@@ -38,7 +38,6 @@ const TIME_PER_FILE: Duration = Duration::from_secs(30);
 const PRINTED_MAX: usize = 60;
 
 #[test]
-#[ignore = "some layers are not decoded yet"]
 fn every_difference_from_tshark_is_explained() {
     let Some(captures) = captures() else { return };
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("differential");

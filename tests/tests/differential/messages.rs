@@ -101,13 +101,14 @@ const DHCPV6: &[Field] = &[
     Field("peeraddr", "relays.peer_ip", list),
     Field("duid.bytes", "client_duid.duid", dhcpv6_client),
     Field("iaid", "associations.iaid", hex_number),
+    Field("iata", "associations.iaid", hex_number),
     Field("iaaddr.ip", "associations.leases.ip", list),
     Field("iaprefix.pref_addr", "associations.leases.ip", list),
     Field("requested_option_code", "option_request_list", list),
-    Field("elapsed_time", "elapsed_ns", hundredths),
+    Field("elapsed_time", "elapsed_ns", milliseconds),
     Field("option_preference", "preference", list),
     Field("dns_server", "dns_servers", list),
-    Field("client_domain", "fqdn", lower_case),
+    Field("client_domain", "fqdn", domain),
     Field("mudurl", "mud_url", list),
 ];
 
@@ -151,7 +152,7 @@ const SYSLOG_1: &[Field] = &[
     Field("hostname", "host_name", list),
     Field("appname", "app_name", list),
     Field("procid", "process_id", list),
-    Field("msgid", "message_id", list),
+    Field("msgid", "message_id", first_word),
 ];
 
 const TFTP: &[Field] = &[
@@ -162,6 +163,9 @@ const TFTP: &[Field] = &[
     Field("block", "block", list),
     Field("error.code", "error_code", list),
 ];
+
+/// Fields of ours that hold more than tshark's: they are compared where tshark found its one.
+const WIDER: &[&str] = &["time_stamp", "client_id.type"];
 
 /// Fields of messages that we and tshark read differently. A message that only one side found is
 /// a matter of [`crate::layers`].
@@ -201,11 +205,12 @@ fn of_tshark(protocol: &Protocol, message: &Message) -> Values {
     protocol.fields.iter().map(read).collect()
 }
 
-/// Of fields that share a place in our record, those that tshark found.
+/// Of fields that share a place in our record or hold less than it, those that tshark found.
 fn of_record(protocol: &Protocol, message: &Message, record: &DynamicMessage) -> Values {
     let shared = |path: &str| protocol.fields.iter().filter(|Field(_, other, _)| *other == path).count() > 1;
     let found = |name: &str| message.values(name).next().is_some();
-    let compared = protocol.fields.iter().filter(|Field(name, path, _)| !shared(path) || found(name));
+    let compared =
+        protocol.fields.iter().filter(|Field(name, path, _)| found(name) || !shared(path) && !WIDER.contains(name));
     compared
         .map(|Field(name, path, _)| ((*name).to_owned(), value::of_record(record, path).unwrap_or_default()))
         .collect()
@@ -238,6 +243,15 @@ fn lower_case(_: &Message, shown: &[&str]) -> String {
     shown.join(",").to_lowercase()
 }
 
+fn domain(_: &Message, shown: &[&str]) -> String {
+    each(shown, |name| name.trim_end_matches('.').to_lowercase())
+}
+
+/// tshark goes on to the end of the message; `-` is nothing.
+fn first_word(_: &Message, shown: &[&str]) -> String {
+    each(shown, |text| text.split(' ').next().filter(|word| *word != "-").unwrap_or_default().to_owned())
+}
+
 fn hex(_: &Message, shown: &[&str]) -> String {
     shown.join(",").replace(':', "")
 }
@@ -260,6 +274,10 @@ fn seconds(_: &Message, shown: &[&str]) -> String {
 
 fn hundredths(_: &Message, shown: &[&str]) -> String {
     scaled(shown, 10_000_000)
+}
+
+fn milliseconds(_: &Message, shown: &[&str]) -> String {
+    scaled(shown, 1_000_000)
 }
 
 fn scaled(shown: &[&str], ns: u64) -> String {
