@@ -43,7 +43,7 @@ def main():
         descriptors.flush()
         for path in paths:
             about = subprocess.run([weir, "records", path.stem], check=True, stdout=subprocess.PIPE, text=True).stdout
-            message = re.match(r"\S+ \((\w+)\)", about).group(1)
+            message = re.search(r"Message:\s+(\w+)\.", about).group(1)
             command = ["protoc", f"--descriptor_set_in={descriptors.name}", "--decode", f"weir.v1.{message}"]
             read = subprocess.run(command, input=first_record(path.read_bytes()), capture_output=True)
             text = read.stdout.decode()

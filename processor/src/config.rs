@@ -115,6 +115,9 @@ impl DecodeConfig {
                 bail!("{name} is {number}, but may be 1 to {most}");
             }
         }
+        if self.out.as_deref() == Some("") {
+            bail!("out is empty, but must be a folder, or `-` for the standard output");
+        }
         let sensor = self.sensor.as_deref().unwrap_or("local");
         if sensor.is_empty() || sensor.len() > 255 || sensor.chars().any(char::is_control) {
             bail!("sensor is {sensor:?}, but must be a name of 1 to 255 bytes without control characters");

@@ -1,8 +1,8 @@
 //! How far decoding has come: a bar on a terminal, nothing in a pipe.
 
-use std::{fs::Metadata, io, path::PathBuf, time::Duration};
+use std::{fmt, fs::Metadata, io, path::PathBuf, time::Duration};
 
-use indicatif::{ProgressBar, ProgressStyle};
+use indicatif::{ProgressBar, ProgressState, ProgressStyle};
 use weir_agent::{Outcome, SourceProblem};
 
 use super::Input;
@@ -22,7 +22,7 @@ const NARROW: &str = "{percent:>3}%  {eta} left";
 const STREAM: &str = "{spinner} {decimal_bytes}  {msg}  {decimal_bytes_per_sec}  {elapsed}";
 
 /// An interface: its position counts packets.
-const LIVE: &str = "{spinner} {human_pos} packets  {per_sec}  {elapsed}";
+const LIVE: &str = "{spinner} {human_pos} packets  {packet_rate}  {elapsed}";
 
 /// How often the rate and the time left are brought up to date.
 const TICK: Duration = Duration::from_millis(200);
@@ -92,5 +92,9 @@ impl Progress {
 
 /// A template of ours parses; were it not to, the default look would do.
 fn style(template: &str) -> ProgressStyle {
-    ProgressStyle::with_template(template).unwrap_or_else(|_| ProgressStyle::default_bar())
+    let style = ProgressStyle::with_template(template).unwrap_or_else(|_| ProgressStyle::default_bar());
+    style.with_key("packet_rate", |state: &ProgressState, out: &mut dyn fmt::Write| {
+        // What can't be shown is left out.
+        let _ = write!(out, "{:.0} packets/s", state.per_sec());
+    })
 }

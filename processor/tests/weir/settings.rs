@@ -85,6 +85,7 @@ fn what_is_refused_is_named_with_its_place_and_what_is_near() {
         (&["--partitons", "4"], &["unexpected argument '--partitons'", "'--partitions'"]),
         (&["--workers", "0"], &["workers is 0, but may be 1 to 1024"]),
         (&["--partitions", "5000"], &["partitions is 5000, but may be 1 to 4096"]),
+        (&["--out", ""], &["out is empty, but must be a folder"]),
         (&["--sensor", ""], &["sensor is \"\", but must be a name"]),
         (&["--format", "cvs"], &["no format is called `cvs`; did you mean `csv`?"]),
         (&["--records", "dnss"], &["no record type or group is called `dnss`; did you mean `dns`?"]),
