@@ -244,14 +244,13 @@ impl Reading<'_> {
                 Merged::Packet(packet, interface) => {
                     packets += 1;
                     let keeps = filter.as_mut().map_or(Ok(true), |filter| filter.keeps(&packet));
-                    if !keeps.unwrap_or_else(|error| {
+                    let keeps = keeps.unwrap_or_else(|error| {
                         self.fail(&format!("{capture}: {error}; its packets of that type are left out"));
                         false
-                    }) {
+                    });
+                    if !keeps {
                         self.filtered_packets += 1;
-                        continue;
-                    }
-                    if let Some(batch) = batcher.push(&packet, interface) {
+                    } else if let Some(batch) = batcher.push(&packet, interface) {
                         pipeline.push(batch);
                         pipeline.take_spares().for_each(|spare| batcher.recycle(spare));
                     }
