@@ -1,6 +1,6 @@
 //! What the engine makes of a capture file: source, batches and engine in this process, without files.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::LazyLock;
 
@@ -56,19 +56,16 @@ impl Decoded {
         engine.push(batch, self).expect("a batch of the builder's");
     }
 
-    /// Packets that caused a record of one of the types; of `type flavour` only those of that flavour.
-    pub fn frames(&self, types: &[&str]) -> BTreeSet<u64> {
-        types.iter().flat_map(|name| self.frames_of(name)).collect()
-    }
-
-    fn frames_of(&self, name: &str) -> Vec<u64> {
+    /// Packets that caused records of a type, and how many; of `type flavour` only those of that flavour.
+    pub fn occurrences(&self, name: &str) -> BTreeMap<u64, usize> {
         let (name, flavour) = name.split_once(' ').map_or((name, None), |(name, flavour)| (name, Some(flavour)));
-        let Some(records) = self.records.get(name) else { return Vec::new() };
-        let has_flavour = |frame: &u64| {
-            let mut of_frame = self.records_of(name, *frame).into_iter();
-            of_frame.any(|record| value::of_record(&record, "flavour").as_deref() == flavour)
+        let Some(records) = self.records.get(name) else { return BTreeMap::new() };
+        let of_flavour = |frame: u64| {
+            let of_frame = self.records_of(name, frame).into_iter();
+            of_frame.filter(|record| value::of_record(record, "flavour").as_deref() == flavour).count()
         };
-        records.keys().copied().filter(|frame| flavour.is_none() || has_flavour(frame)).collect()
+        let count = |(&frame, all): (&u64, &Vec<_>)| (frame, flavour.map_or(all.len(), |_| of_flavour(frame)));
+        records.iter().map(count).filter(|(_, count)| *count > 0).collect()
     }
 
     /// The records of a type that a packet caused, in their order.

@@ -46,17 +46,15 @@ impl Message {
 pub const SECTIONS: [&str; 4] = ["q", "an", "ns", "ar"];
 
 impl Expected {
-    /// Frames in which tshark found one of `protocols`, those quoted in ICMP errors left out.
-    pub fn frames(&self, protocols: &[&str]) -> Vec<u64> {
-        let holds = |path: &[String]| {
+    /// Frames in which tshark found one of `protocols`, and how often; those quoted in ICMP errors left out.
+    pub fn occurrences(&self, protocols: &[&str]) -> BTreeMap<u64, usize> {
+        let count = |path: &[String]| {
             let quoted = path.iter().position(|name| name == "icmp" || name == "icmpv6");
             let own = quoted.map_or(path, |icmp| &path[..=icmp]);
-            own.iter().any(|name| protocols.contains(&name.as_str()))
+            own.iter().filter(|name| protocols.contains(&name.as_str())).count()
         };
-        let mut frames: Vec<u64> =
-            self.paths.iter().filter(|(path, _)| holds(path)).flat_map(|(_, frames)| frames.iter().copied()).collect();
-        frames.sort_unstable();
-        frames
+        let counted = self.paths.iter().map(|(path, frames)| (count(path), frames)).filter(|(count, _)| *count > 0);
+        counted.flat_map(|(count, frames)| frames.iter().map(move |&frame| (frame, count))).collect()
     }
 
     /// What tshark made of a frame: its protocols, outermost first.

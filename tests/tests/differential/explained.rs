@@ -9,9 +9,9 @@ use std::path::Path;
 pub struct Difference {
     /// The capture file, relative to the folder of captures.
     pub file: String,
-    /// The layer, for numbers of packets; `layer frame field` for a field.
+    /// The layer, for numbers of packets; `layer in all` for numbers of headers; `layer frame field` for a field.
     pub layer: String,
-    /// Number of packets in which we found the layer, or our value.
+    /// Number of packets in which we found the layer, or of headers, or our value.
     pub ours: String,
     /// tshark's.
     pub tsharks: String,
