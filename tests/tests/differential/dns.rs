@@ -33,7 +33,7 @@ const HEADER: &[(&str, &str)] = &[
 ];
 
 /// tshark's fields of an entry of a section, and ours. Of several fields of the same place an entry has
-/// one, by its type.
+/// one, by its type; `data word 3` is the fourth word of its data as in a zone file.
 const ENTRY: &[(&str, &str)] = &[
     ("qry.type", "type"),
     ("qry.class", "class"),
@@ -56,15 +56,37 @@ const ENTRY: &[(&str, &str)] = &[
     ("srv.port", "port"),
     ("svcb.svcpriority", "priority"),
     ("svcb.svcparam.key", "parameters.key"),
+    ("nb_flags", "netbios_flags"),
     ("soa.serial_number", "serial"),
+    ("soa.refresh_interval", "data word 3"),
+    ("soa.retry_interval", "data word 4"),
+    ("soa.expire_limit", "data word 5"),
+    ("soa.minimum_ttl", "data word 6"),
     ("ds.key_id", "key_tag"),
     ("ds.algorithm", "algorithm"),
+    ("ds.digest_type", "data word 2"),
+    ("ds.digest", "data word 3"),
     ("rrsig.key_tag", "key_tag"),
     ("rrsig.algorithm", "algorithm"),
+    ("rrsig.labels", "data word 2"),
+    ("rrsig.original_ttl", "data word 3"),
+    ("dnskey.flags", "data word 0"),
+    ("dnskey.protocol", "data word 1"),
     ("dnskey.algorithm", "algorithm"),
     ("sshfp.algorithm", "algorithm"),
+    ("sshfp.fingerprint.type", "data word 1"),
+    ("sshfp.fingerprint", "data word 2"),
     ("nsec3.algo", "algorithm"),
+    ("nsec3.flags", "data word 1"),
+    ("nsec3.iterations", "data word 2"),
+    ("nsec3.salt_value", "data word 3"),
+    ("nsec3.hash_value", "data word 4"),
+    ("caa.flags", "data word 0"),
+    ("caa.tag", "data word 1"),
 ];
+
+/// Fields of the table above that tshark shows as `de:ad`.
+const HEX: &[&str] = &["ds.digest", "sshfp.fingerprint", "nsec3.salt_value"];
 
 /// Likewise for names.
 const NAMES: &[(&str, &str)] = &[
@@ -87,6 +109,7 @@ const EDNS: &[(&str, &str)] = &[
     ("resp.z.do", "edns_dnssec_ok"),
     ("resp.z.reserved", "edns_z"),
     ("opt.code", "edns_options.code"),
+    ("opt.len", "edns_options.data_bytes"),
 ];
 
 /// RFC 6891 §6.1.1.
@@ -162,6 +185,11 @@ fn ours(record: &DynamicMessage, key: &str) -> Option<String> {
         return Some(entries.len().to_string());
     }
     let Some(Value::Message(entry)) = entries.get(place[digits..].parse::<usize>().ok()?) else { return None };
+    if let Some(number) = field.strip_prefix("data word ") {
+        let data = value::of_record(entry, "data")?;
+        let word = data.split(' ').nth(number.parse().ok()?)?;
+        return Some(if word == "-" { String::new() } else { word.to_owned() });
+    }
     let text = value::of_record(entry, field)?;
     // tshark shows strings up to their first zero.
     if field == "data"
@@ -184,6 +212,9 @@ fn copy(values: &mut Values, place: &str, fields: &Fields, table: &[(&str, &str)
     for (name, ours) in table {
         let mut shown: Vec<String> =
             fields.iter().filter(|(field, _)| field == name).map(|(_, shown)| value::of_tshark(shown)).collect();
+        if HEX.contains(name) {
+            shown.iter_mut().for_each(|digits| digits.retain(|digit| digit != ':'));
+        }
         // The types in the bitmap of an NSEC record have the name of the record's own type.
         if *ours == "type" || *ours == "address" {
             shown.truncate(1);

@@ -39,6 +39,7 @@ const PROTOCOLS: &[Protocol] = &[
 ];
 
 const NTP: &[Field] = &[
+    Field("flags.li", "leap_indicator", list),
     Field("flags.vn", "version", list),
     Field("flags.mode", "mode", list),
     Field("stratum", "stratum", list),
@@ -53,6 +54,9 @@ const NTP: &[Field] = &[
     Field("xmt", "transmit_ts_ns", ntp_time),
     Field("ext.type", "extension_types", list),
     Field("keyid", "key_id", hex_number),
+    Field("mac", "digest_bytes", byte_count),
+    Field("ctrl.status", "status", first),
+    Field("ctrl.associd", "association_id", first),
     Field("ctrl.sequence", "sequence", list),
     Field("ctrl.flags2.opcode", "operation", list),
     Field("priv.seq", "sequence", list),
@@ -72,7 +76,11 @@ const DHCP: &[Field] = &[
     Field("ip.server", "next_server_ip", address),
     Field("ip.relay", "relay_ip", address),
     Field("hw.mac_addr", "client_mac", first),
+    Field("server", "server_name", list),
+    Field("file", "boot_file", list),
     Field("option.dhcp", "message_type", list),
+    Field("option.option_overload", "option_overload", list),
+    Field("option.message", "message", list),
     Field("option.type", "options.code", dhcp_options),
     Field("option.request_list_item", "parameter_request_list", list),
     Field("option.requested_ip_address", "requested_ip", list),
@@ -87,8 +95,12 @@ const DHCP: &[Field] = &[
     Field("option.router", "routers", list),
     Field("option.domain_name_server", "dns_servers", list),
     Field("option.domain_name", "domain_name", list),
+    Field("option.netbios_over_tcpip_name_server", "netbios_name_servers", list),
     Field("option.ntp_server", "ntp_servers", list),
     Field("option.dhcp_max_message_size", "max_message_bytes", list),
+    Field("option.agent_information_option.agent_circuit_id", "relay_agent.circuit_id", wire_text),
+    Field("option.agent_information_option.agent_remote_id", "relay_agent.remote_id", wire_text),
+    Field("fqdn.flags", "fqdn_flags", list),
     Field("fqdn.name", "fqdn", lower_case),
     Field("client_id.type", "client_id_type", list),
 ];
@@ -104,11 +116,24 @@ const DHCPV6: &[Field] = &[
     Field("iata", "associations.iaid", hex_number),
     Field("iaaddr.ip", "associations.leases.ip", list),
     Field("iaprefix.pref_addr", "associations.leases.ip", list),
+    Field("iaprefix.pref_len", "associations.leases.prefix_bits", list),
+    Field("iaaddr.pref_lifetime", "associations.leases.preferred_lifetime_ns", seconds),
+    Field("iaprefix.pref_lifetime", "associations.leases.preferred_lifetime_ns", seconds),
+    Field("iaaddr.valid_lifetime", "associations.leases.valid_lifetime_ns", seconds),
+    Field("iaprefix.valid_lifetime", "associations.leases.valid_lifetime_ns", seconds),
+    Field("iaid.t1", "associations.renewal_time_ns", seconds),
+    Field("iaid.t2", "associations.rebinding_time_ns", seconds),
     Field("requested_option_code", "option_request_list", list),
     Field("elapsed_time", "elapsed_ns", milliseconds),
     Field("option_preference", "preference", list),
     Field("dns_server", "dns_servers", list),
     Field("client_domain", "fqdn", domain),
+    Field("client_fqdn_flags", "fqdn_flags", list),
+    Field("search_list_entry", "domain_search", domain),
+    Field("vendorclass.enterprise", "vendor_classes.enterprise_number", list),
+    Field("vendorclass.data", "vendor_classes.classes", list),
+    Field("interface_id", "relays.interface_id", wire_text),
+    Field("aftr_name", "aftr_name", domain),
     Field("mudurl", "mud_url", list),
 ];
 
@@ -124,6 +149,9 @@ const SNMP: &[Field] = &[
     Field("msgAuthoritativeEngineBoots", "engine_boots", list),
     Field("msgAuthoritativeEngineTime", "engine_time_ns", seconds),
     Field("msgUserName", "user_name", list),
+    Field("msgAuthenticationParameters", "authentication_parameters", hex),
+    Field("msgPrivacyParameters", "privacy_parameters", hex),
+    Field("encryptedPDU", "encrypted_bytes", byte_count),
     Field("contextEngineID", "context_engine.engine_id", hex),
     Field("contextName", "context_name", list),
     Field("data", "pdu_type", list),
@@ -138,6 +166,7 @@ const SNMP: &[Field] = &[
     Field("specific_trap", "specific_trap", list),
     Field("time_stamp", "uptime_ns", hundredths),
     Field("name", "variables.oid", list),
+    Field("variable_bindings", "variables.value", snmp_values),
 ];
 
 /// Messages without version have no fields that tshark and we agree on: it takes the program's name for its
@@ -256,6 +285,23 @@ fn hex(_: &Message, shown: &[&str]) -> String {
     shown.join(",").replace(':', "")
 }
 
+/// `65:74:68:30` → `eth0`.
+fn wire_text(_: &Message, shown: &[&str]) -> String {
+    each(shown, |digits| {
+        let mut text = String::new();
+        weir_contract::text::push_escaped(&mut text, &octets(digits));
+        text
+    })
+}
+
+fn byte_count(_: &Message, shown: &[&str]) -> String {
+    each(shown, |digits| octets(digits).len().to_string())
+}
+
+fn octets(digits: &str) -> Vec<u8> {
+    digits.split(':').filter_map(|digits| u8::from_str_radix(digits, 16).ok()).collect()
+}
+
 /// `00:00:00:0a` → `10`.
 fn hex_number(_: &Message, shown: &[&str]) -> String {
     each(shown, |digits| {
@@ -308,7 +354,7 @@ fn ntp_time(_: &Message, shown: &[&str]) -> String {
 
 /// Letters for strata 0 and 1, else an address.
 fn ntp_reference(message: &Message, shown: &[&str]) -> String {
-    let octets: Vec<u8> = shown[0].split(':').filter_map(|digits| u8::from_str_radix(digits, 16).ok()).collect();
+    let octets = octets(shown[0]);
     let stratum = message.values("stratum").next().and_then(|stratum| stratum.parse::<u8>().ok());
     if stratum > Some(1) {
         return octets.iter().map(u8::to_string).collect::<Vec<_>>().join(".");
@@ -328,6 +374,16 @@ fn dhcp_options(_: &Message, shown: &[&str]) -> String {
         }
     }
     codes.join(",")
+}
+
+/// Values of all variables, whose fields are named by their types.
+fn snmp_values(message: &Message, _: &[&str]) -> String {
+    let values = message.fields.iter().filter_map(|(name, shown)| Some((name.strip_prefix("value.")?, shown)));
+    let read = values.map(|(kind, shown)| match kind {
+        "octets" => wire_text(message, &[shown]),
+        _ => value::of_tshark(shown),
+    });
+    read.filter(|value| !value.is_empty()).collect::<Vec<_>>().join(",")
 }
 
 /// Of all identifiers those in a client identifier option, which is number 1.
