@@ -224,7 +224,7 @@ def expect(job):
         errors.seek(0)
         said = errors.read().decode("utf-8", "replace").replace(str(root) + "/", "").splitlines()
     # Warnings of dissectors carry the time of day, and cost no packet.
-    said = [line for line in said if line and not line.startswith(("Running as user", "** (tshark:"))]
+    said = [line for line in map(str.strip, said) if line and not line.startswith(("Running as user", "** (tshark:"))]
     if status != 0 or said:
         expectation.note = " ".join([expectation.note, *said, f"(exit {status})"]).strip()
     return expectation
