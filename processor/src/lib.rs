@@ -1,5 +1,8 @@
 //! What the `weir` binary is made of: the shells around the engine.
 
+// They panic where a pipe is closed or a disk is full: `terminal::tell` and `cli::to_stdout` do not.
+#![warn(clippy::print_stderr, clippy::print_stdout)]
+
 mod cli;
 mod config;
 mod decode;

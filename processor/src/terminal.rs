@@ -1,6 +1,10 @@
-//! How wide the terminal is.
+//! The terminal, or what stands in its place.
 
-use std::{io::IsTerminal, os::fd::AsFd};
+use std::{
+    fmt::Display,
+    io::{self, IsTerminal, Write as _},
+    os::fd::AsFd,
+};
 
 /// Columns of a terminal that does not say how many it has.
 const USUAL: usize = 80;
@@ -12,4 +16,9 @@ pub fn columns(stream: &(impl AsFd + IsTerminal)) -> Option<usize> {
     }
     let size = rustix::termios::tcgetwinsize(stream).ok();
     Some(size.map(|size| usize::from(size.ws_col)).filter(|&columns| columns > 0).unwrap_or(USUAL))
+}
+
+/// Writes a line to the standard error. If nobody takes it, there is nobody to tell: `eprintln` would panic.
+pub fn tell(line: impl Display) {
+    let _ = writeln!(io::stderr().lock(), "{line}");
 }

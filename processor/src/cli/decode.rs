@@ -22,6 +22,7 @@ use crate::{
     config::{self, DecodeConfig},
     decode::{self, Input, Settings},
     output::{Format, Output, Target},
+    terminal,
 };
 
 const PARTITIONS: u32 = 16;
@@ -89,7 +90,7 @@ pub fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
     };
     let settings = settings(&config, input)?;
     if arguments.check {
-        eprintln!("the settings are fine");
+        terminal::tell("the settings are fine");
         return Ok(ExitCode::SUCCESS);
     }
     if matches!(&settings.input, Input::Files(paths) | Input::Merged(paths) if paths.iter().any(|path| path == STDIN))

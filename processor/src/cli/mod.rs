@@ -16,6 +16,8 @@ use std::{
 use anyhow::anyhow;
 use clap::{CommandFactory as _, Parser, Subcommand};
 
+use crate::terminal;
+
 /// Something could not be read or written; the rest was.
 pub const EXIT_INCOMPLETE: u8 = 1;
 
@@ -65,7 +67,7 @@ pub fn run() -> ExitCode {
         Command::Completions { shell } => Ok(completions(shell)),
         Command::Man { folder } => match man::write(Cli::command(), &folder) {
             Ok(()) => {
-                eprintln!("wrote the manual pages to {}", folder.display());
+                terminal::tell(format_args!("wrote the manual pages to {}", folder.display()));
                 Ok(ExitCode::SUCCESS)
             }
             Err(error) => {
@@ -74,7 +76,7 @@ pub fn run() -> ExitCode {
         },
     };
     done.unwrap_or_else(|error| {
-        eprintln!("error: {error:#}");
+        terminal::tell(format_args!("error: {error:#}"));
         ExitCode::from(EXIT_USAGE)
     })
 }
@@ -83,7 +85,7 @@ pub fn run() -> ExitCode {
 fn to_stdout(text: &[u8]) -> ExitCode {
     match io::stdout().lock().write_all(text) {
         Err(error) if error.kind() != io::ErrorKind::BrokenPipe => {
-            eprintln!("error: standard output: writing failed: {error}; look at where it goes");
+            terminal::tell(format_args!("error: standard output: writing failed: {error}; look at where it goes"));
             ExitCode::from(EXIT_INCOMPLETE)
         }
         _ => ExitCode::SUCCESS,

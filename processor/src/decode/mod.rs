@@ -23,7 +23,10 @@ use weir_agent::{
 use weir_contract::Selection;
 use weir_engine::{Counters, Limits};
 
-use crate::output::{Output, OutputError, Written};
+use crate::{
+    output::{Output, OutputError, Written},
+    terminal,
+};
 use pipeline::{Pipeline, Plan};
 use progress::Progress;
 use tally::Tally;
@@ -88,10 +91,10 @@ pub fn run(settings: &Settings, stop: &Arc<AtomicBool>) -> anyhow::Result<Report
     let (inputs, captures) = captures(&settings.input);
     let shares_terminal = settings.output.as_ref().is_some_and(Output::is_terminal);
     for error in &inputs.errors {
-        eprintln!("error: {error}");
+        terminal::tell(format_args!("error: {error}"));
     }
     for skipped in &inputs.skipped {
-        eprintln!("note: {skipped}");
+        terminal::tell(format_args!("note: {skipped}"));
     }
     let workers = settings.workers.clamp(1, usize::try_from(settings.partitions)?);
     let pipeline = Pipeline::start(&Plan {

@@ -75,13 +75,13 @@ impl Progress {
         // Whoever stopped a stream knows.
         for problem in problems.filter(|problem| !matches!(problem.problem, SourceProblem::Stopped)) {
             let kind = if problem.is_damage() { "warning" } else { "error" };
-            self.bar.suspend(|| eprintln!("{kind}: {problem}"));
+            self.bar.suspend(|| terminal::tell(format_args!("{kind}: {problem}")));
         }
     }
 
     /// Tells of something that went wrong.
     pub fn error(&self, what: &str) {
-        self.bar.suspend(|| eprintln!("error: {what}"));
+        self.bar.suspend(|| terminal::tell(format_args!("error: {what}")));
     }
 
     /// Removes the bar.

@@ -3,7 +3,7 @@
 use std::fmt::Write as _;
 
 use super::Report;
-use crate::output::OutputError;
+use crate::{output::OutputError, terminal};
 
 /// Kinds of Weirds that are shown; the others are added up.
 const WEIRDS_SHOWN: usize = 10;
@@ -30,10 +30,10 @@ impl Report {
         let (of_stdout, of_files): (Vec<_>, Vec<_>) = self.errors.iter().partition(|error| error.is_of_stdout());
         // Each type fails by itself, and for the same reason.
         for error in of_stdout.into_iter().take(1).chain(of_files) {
-            eprintln!("error: {error}");
+            terminal::tell(format_args!("error: {error}"));
         }
         if self.opened {
-            eprint!("{}", self.table());
+            terminal::tell(self.table().trim_end());
         }
     }
 

@@ -106,6 +106,21 @@ fn a_pipe_that_is_closed_ends_it_quietly() {
 }
 
 #[test]
+fn a_standard_error_that_nobody_takes_changes_nothing() {
+    let full = || File::options().write(true).open("/dev/full").unwrap();
+    let ntp = capture("ntp.pcap").display().to_string();
+    let complete = Run::of(weir().args(["decode", &ntp, "-o-"]).stderr(full()));
+    assert_eq!((complete.code, complete.json().len() > 50), (Some(0), true));
+    let incomplete = Run::of(weir().args(["decode", "missing.pcap", &ntp, "-o-"]).stderr(full()));
+    assert_eq!((incomplete.code, incomplete.json()), (Some(1), complete.json()));
+    assert_eq!(Run::of(weir().args(["decode", "--check", "-r", "dsn"]).stderr(full())).code, Some(2));
+    // As `weir decode FILE 2>&1 | head` does.
+    let (reader, writer) = std::io::pipe().unwrap();
+    drop(reader);
+    assert_eq!(Run::of(weir().args(["decode", &ntp]).stderr(writer)).code, Some(0));
+}
+
+#[test]
 fn a_folder_that_cannot_be_is_told_before_anything_is_read() {
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("file");
