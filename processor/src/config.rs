@@ -53,12 +53,12 @@ pub struct DecodeConfig {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub merge: Option<bool>,
 
-    /// Threads that decode, and as many that write [default: one for each core].
+    /// Threads that decode, and as many that write, 1 to 1024 [default: one for each core].
     #[arg(short, long, value_name = "N", env = "WEIR_WORKERS", hide_env = true, help_heading = "Resources")]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub workers: Option<u32>,
 
-    /// Partitions that packets are divided among, as those of a cluster's topic [default: 16].
+    /// Partitions that packets are divided among, as those of a cluster's topic, 1 to 4096 [default: 16].
     #[arg(long, value_name = "N", env = "WEIR_PARTITIONS", hide_env = true, help_heading = "Resources")]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub partitions: Option<u32>,

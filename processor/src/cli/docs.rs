@@ -38,6 +38,9 @@ Settings come from a TOML file, the environment and flags; what is said later in
 key, variable or flag that does not exist is refused, and the nearest one named. `weir decode --check`
 tries the settings, `weir decode --print-config` prints them as a file.
 
+The exit status is 0 if all was decoded and written, 1 if some was not, 2 if what was asked for cannot be
+done, 130 after Ctrl-C.
+
 ";
 
 /// Compares a page with what the code says, or writes it.
