@@ -12,6 +12,24 @@ pub(crate) struct AddressText {
     length: usize,
 }
 
+/// The decimal digits of each octet, and how many of the three they are.
+const OCTETS: [([u8; 3], u8); 256] = {
+    let mut octets = [([0; 3], 0); 256];
+    let mut octet: u8 = 0;
+    loop {
+        let [hundreds, tens, ones] = [b'0' + octet / 100, b'0' + octet / 10 % 10, b'0' + octet % 10];
+        octets[octet as usize] = match octet {
+            0..10 => ([ones, 0, 0], 1),
+            10..100 => ([tens, ones, 0], 2),
+            100.. => ([hundreds, tens, ones], 3),
+        };
+        if octet == u8::MAX {
+            break octets;
+        }
+        octet += 1;
+    }
+};
+
 impl AddressText {
     pub(crate) fn new(address: IpAddr) -> Self {
         let mut text = Self { bytes: [0; TEXT_BYTES], length: 0 };
@@ -42,13 +60,11 @@ impl AddressText {
             if at > 0 {
                 self.push(b'.');
             }
-            if octet >= 100 {
-                self.push(b'0' + octet / 100);
+            let (digits, count) = OCTETS[usize::from(octet)];
+            if let Some(place) = self.bytes.get_mut(self.length..self.length + 3) {
+                place.copy_from_slice(&digits);
+                self.length += usize::from(count);
             }
-            if octet >= 10 {
-                self.push(b'0' + octet / 10 % 10);
-            }
-            self.push(b'0' + octet % 10);
         }
     }
 

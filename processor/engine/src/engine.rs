@@ -2,14 +2,13 @@
 
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 
-use sha2::Sha256;
 use weir_contract::{BatchError, Packet, PacketBatch, Selection, SensorKey, WeirdReason, partition_key, record};
 
 use crate::{
     cursor::Malformed,
-    datagram::Expectations,
+    datagram::{Expectations, ParserState},
     defrag::{Fragments, Incomplete},
-    flow::{Ended, FlowTable, Identity, Seen, sensor_hash, write_connection},
+    flow::{Ended, FlowTable, Identity, Seen, SensorHash, write_connection},
     layers::{Arrival, State, Table, Walk},
     limits::Limits,
     output::{Output, RecordSink, Scope, encode_sensor},
@@ -77,7 +76,7 @@ pub(crate) struct Sensor {
     /// Encoded beginning of its records' Meta.
     prefix: Vec<u8>,
     /// SHA-256 that has taken in name and epoch.
-    hash: Sha256,
+    hash: SensorHash,
     pub(crate) finished: bool,
 }
 
@@ -89,7 +88,7 @@ impl Sensor {
             watermark_ns: i64::MIN,
             key: SensorKey::new(name),
             prefix: encode_sensor(name, epoch),
-            hash: sensor_hash(name, epoch),
+            hash: SensorHash::new(name, epoch),
             finished: false,
         }
     }
@@ -198,8 +197,10 @@ impl Engine {
         Walk::new(&mut self.state, arrival).run();
         if self.state.flows.has_ended() {
             self.state.out.end_packet();
-            for ended in self.state.flows.take_ended() {
-                self.write_ended(&ended);
+            for (flow, detail, reason) in self.state.flows.take_ended() {
+                let State { out, parsers, .. } = &mut self.state;
+                let ended = Ended { flow: &flow, detail: &detail, reason };
+                write_ended(ended, &self.sensors, out, parsers, &mut self.counters);
             }
         }
     }
@@ -259,31 +260,12 @@ impl Engine {
     fn end_flows(&mut self, flows: &[u32], reason: record::EndReason, sink: &mut impl RecordSink) {
         self.state.out.end_packet();
         for &flow in flows {
-            if let Some(ended) = self.state.flows.end(flow, reason) {
-                self.write_ended(&ended);
-            }
+            let State { out, parsers, flows, .. } = &mut self.state;
+            flows.end(flow, reason, |ended| write_ended(ended, &self.sensors, out, parsers, &mut self.counters));
             if self.state.out.pending_bytes() > DRAIN_BYTES {
                 self.state.out.drain_to(sink);
             }
         }
-    }
-
-    fn write_ended(&mut self, ended: &Ended) {
-        if let Some(parser) = ended.flow.parser() {
-            self.state.parsers.remove(parser);
-        }
-        self.counters.late_flows += u64::from(ended.flow.is_late());
-        self.counters.evicted_flows += u64::from(ended.reason == record::EndReason::Evicted);
-        let Some(of) = self.sensors.get(usize::from(ended.flow.sensor())) else { return };
-        if !self.state.out.selects::<record::Connection>() {
-            return;
-        }
-        let identity = ended
-            .detail
-            .identity
-            .unwrap_or_else(|| Identity::new(&of.hash, ended.flow.key(), ended.flow.first_number()));
-        self.state.out.use_sensor(&of.prefix);
-        write_connection(&mut self.state.out, ended, identity);
     }
 
     fn write_incomplete(&mut self, sensor: u16, incomplete: &[Incomplete]) {
@@ -295,6 +277,29 @@ impl Engine {
             write_incomplete(out, datagram);
         }
     }
+}
+
+/// Writes what a flow was, counts how it ended, and lets its parser go.
+fn write_ended(
+    ended: Ended<'_>,
+    sensors: &[Sensor],
+    out: &mut Output,
+    parsers: &mut Slab<ParserState>,
+    counters: &mut Counters,
+) {
+    let Ended { flow, detail, reason } = ended;
+    if let Some(parser) = flow.parser() {
+        parsers.remove(parser);
+    }
+    counters.late_flows += u64::from(flow.is_late());
+    counters.evicted_flows += u64::from(reason == record::EndReason::Evicted);
+    let Some(of) = sensors.get(usize::from(flow.sensor())) else { return };
+    if !out.selects::<record::Connection>() {
+        return;
+    }
+    let identity = detail.identity.unwrap_or_else(|| Identity::new(&of.hash, flow.key(), flow.first_number()));
+    out.use_sensor(&of.prefix);
+    write_connection(out, ended, identity);
 }
 
 /// A datagram that never became whole.

@@ -315,13 +315,13 @@ pub(crate) fn encode_sensor(sensor: &str, epoch: i64) -> Vec<u8> {
 /// The fields from `uid` to `tunnel_depth`, in the order of their numbers.
 fn encode_scope(scope: &Scope, out: &mut Vec<u8>) {
     if let Some(identity) = &scope.identity {
-        wire::message(out, &[3 << 3 | 2], |out| identity.push_uid(out));
-        wire::message(out, &[4 << 3 | 2], |out| identity.push_community_id(out));
+        wire::bytes(out, &[3 << 3 | 2], &identity.uid());
+        wire::bytes(out, &[4 << 3 | 2], &identity.community_id());
     }
     if let Some((src, dst)) = scope.addresses {
-        wire::message(out, &[5 << 3 | 2], |out| push_address_bytes(out, src));
+        wire::bytes(out, &[5 << 3 | 2], AddressText::new(src).as_bytes());
         push_number(out, 6, scope.ports.0.into());
-        wire::message(out, &[7 << 3 | 2], |out| push_address_bytes(out, dst));
+        wire::bytes(out, &[7 << 3 | 2], AddressText::new(dst).as_bytes());
         push_number(out, 8, scope.ports.1.into());
     }
     let vlans = scope.vlans.as_slice();
@@ -376,18 +376,20 @@ pub(crate) fn push_address(out: &mut String, address: IpAddr) {
     out.push_str(AddressText::new(address).as_str());
 }
 
-fn push_address_bytes(out: &mut Vec<u8>, address: IpAddr) {
-    out.extend_from_slice(AddressText::new(address).as_bytes());
-}
-
 /// Appends a link-layer address as lower-case hex with colons.
 pub(crate) fn push_mac(out: &mut String, address: &[u8]) {
-    for (at, octet) in address.iter().enumerate() {
-        if at > 0 {
-            out.push(':');
+    const DIGITS: &[u8; 16] = b"0123456789abcdef";
+    const CHUNK: usize = 8;
+    let mut text = [b':'; 3 * CHUNK];
+    for chunk in address.chunks(CHUNK) {
+        for (octet, place) in chunk.iter().zip(text.chunks_exact_mut(3)) {
+            place[0] = DIGITS[usize::from(octet >> 4)];
+            place[1] = DIGITS[usize::from(octet & 15)];
         }
-        for digit in [octet >> 4, octet & 15] {
-            out.push(char::from(if digit < 10 { b'0' + digit } else { b'a' + digit - 10 }));
-        }
+        let text = text.get(..3 * chunk.len()).unwrap_or_default();
+        out.push_str(std::str::from_utf8(text).unwrap_or_default());
+    }
+    if !address.is_empty() {
+        out.pop();
     }
 }

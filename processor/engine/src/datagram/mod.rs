@@ -137,19 +137,13 @@ impl Dispatch {
 
     /// Decides by a message between two ports.
     pub(crate) fn probe(tries: u8, ports: (u16, u16), bytes: &[u8]) -> Self {
-        let owns_port = |parser: &Parser| parser.ports.contains(&ports.0) || parser.ports.contains(&ports.1);
-        let (mut own, mut other) = (None, None);
-        for (index, parser) in (0u8..).zip(PARSERS) {
-            if owns_port(parser) {
-                if own.is_none() && (parser.probe)(bytes) != Probe::No {
-                    own = Some(index);
-                }
-            } else if other.is_none() && (parser.probe)(bytes) == Probe::Yes {
-                other = Some(index);
-            }
-        }
-        match own.or(other) {
-            Some(index) => Self::Parser(index),
+        let owns_port = |parser: &Parser| parser.ports.iter().any(|port| [ports.0, ports.1].contains(port));
+        let find = |own: bool, least: &[Probe]| {
+            let mut parsers = (0u8..).zip(PARSERS).filter(|(_, parser)| owns_port(parser) == own);
+            parsers.find(|(_, parser)| least.contains(&(parser.probe)(bytes)))
+        };
+        match find(true, &[Probe::Unsure, Probe::Yes]).or_else(|| find(false, &[Probe::Yes])) {
+            Some((index, _)) => Self::Parser(index),
             None if tries + 1 >= PROBES_MAX => Self::Never,
             None => Self::Undecided(tries + 1),
         }

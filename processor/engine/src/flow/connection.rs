@@ -10,14 +10,14 @@ use crate::{
 };
 
 /// Writes the Connection of a flow that ended.
-pub(crate) fn write_connection(out: &mut Output, ended: &Ended, identity: Identity) {
+pub(crate) fn write_connection(out: &mut Output, ended: Ended<'_>, identity: Identity) {
     let Ended { flow, detail, reason } = ended;
     let previous = out.scope();
     out.set_scope(scope(flow.key(), flow.originator_is_high(), detail, identity), false);
     if let Some(mut connection) = out.record::<record::Connection>() {
         connection.ts_ns = detail.first_ts_ns;
         connection.packet_number = detail.last_number;
-        fill(&mut connection, flow.key(), detail, *reason);
+        fill(&mut connection, flow.key(), detail, reason);
         connection.service.push_str(flow.service().name());
         connection.late = flow.is_late();
     }

@@ -91,26 +91,26 @@ impl Detail {
         if packet.has(flag::TCP) {
             let seen = sender.count_segment(packet);
             if seen.repeated_bytes > 0 && packet.rest.payload_bytes > 0 {
-                self.history.at_powers_of_ten('t', from_originator, sender.retransmitted_packets.into());
+                self.history.at_powers_of_ten(b't', from_originator, sender.retransmitted_packets.into());
             }
             if packet.rest.window == 0 && !packet.has(flag::RST) {
-                self.history.at_powers_of_ten('w', from_originator, sender.zero_window_packets.into());
+                self.history.at_powers_of_ten(b'w', from_originator, sender.zero_window_packets.into());
             }
             if seen.gap.runs > 0 {
-                self.history.at_powers_of_ten('g', from_originator, sender.gaps.into());
+                self.history.at_powers_of_ten(b'g', from_originator, sender.gaps.into());
             }
             if packet.has(flag::ACK) && !packet.has(flag::RST) {
                 let gap = receiver.sequence.acknowledged(packet.acknowledgement);
                 receiver.count_gap(gap);
                 if gap.runs > 0 {
-                    self.history.at_powers_of_ten('g', !from_originator, receiver.gaps.into());
+                    self.history.at_powers_of_ten(b'g', !from_originator, receiver.gaps.into());
                 }
             }
             let sides = [&mut sender.endpoint, &mut receiver.endpoint];
             tcp::advance(sides, &mut self.history, packet, from_originator);
             self.time_handshake(packet, from_originator);
         } else if packet.rest.payload_bytes > 0 && ip_protocol == protocol::UDP {
-            self.history.once('d', from_originator);
+            self.history.once(b'd', from_originator);
         }
     }
 
@@ -178,7 +178,7 @@ impl Detail {
             let gap = side.sequence.finish();
             side.count_gap(gap);
             if gap.runs > 0 {
-                self.history.at_powers_of_ten('g', from_originator, side.gaps.into());
+                self.history.at_powers_of_ten(b'g', from_originator, side.gaps.into());
             }
         }
     }

@@ -71,16 +71,12 @@ fn ports(message_type: u8, code: u8, counterpart: Option<u8>, icmp_identifier: u
 mod tests {
     use std::net::IpAddr;
 
-    use sha2::{Digest as _, Sha256};
-
     use super::*;
-    use crate::flow::{Encapsulation, FlowKey, Identity, protocol};
+    use crate::flow::{Encapsulation, FlowKey, Identity, SensorHash, protocol};
 
     fn community_id(protocol: u8, addresses: (IpAddr, IpAddr), ports: Ports) -> String {
         let (key, _) = FlowKey::new(1, protocol, addresses, ports, Encapsulation::default());
-        let mut text = Vec::new();
-        Identity::new(&Sha256::new(), &key, 1).push_community_id(&mut text);
-        String::from_utf8(text).unwrap()
+        String::from_utf8(Identity::new(&SensorHash::new("", 0), &key, 1).community_id().to_vec()).unwrap()
     }
 
     #[test]

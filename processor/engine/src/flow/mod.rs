@@ -22,7 +22,7 @@ mod wheel;
 
 pub(crate) use connection::write_connection;
 pub(crate) use icmp::{icmpv4_ports, icmpv6_ports};
-pub(crate) use identity::{Identity, sensor_hash};
+pub(crate) use identity::{Identity, SensorHash};
 pub(crate) use key::{Encapsulation, EncapsulationKind, FlowKey, Ports, protocol};
 pub(crate) use packet::{Compact, FlowPacket, NO_WINDOW_SCALE, flag};
 pub(crate) use table::{Ended, FlowTable, Found, Seen};

@@ -1,7 +1,6 @@
 //! Finding a packet's flow, and ending flows.
 
 use hashbrown::HashTable;
-use sha2::Sha256;
 use weir_contract::{EndReason, WeirdReason};
 use xxhash_rust::xxh3::xxh3_64_with_seed;
 
@@ -13,7 +12,7 @@ use super::{
 };
 use crate::{
     datagram::Dispatch,
-    flow::Identity,
+    flow::{Identity, SensorHash},
     limits::{GRACE_NS, IdleClass},
     slab::Slab,
 };
@@ -22,7 +21,7 @@ use crate::{
 pub(super) const NONE: u32 = u32::MAX;
 
 /// One flow. Of a flow of one packet this is all there is.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(crate) struct Flow {
     pub(super) key: FlowKey,
     pub(super) first: Compact,
@@ -103,10 +102,10 @@ impl Flow {
 }
 
 /// A flow that is over.
-#[derive(Debug)]
-pub(crate) struct Ended {
-    pub(crate) flow: Flow,
-    pub(crate) detail: Detail,
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Ended<'a> {
+    pub(crate) flow: &'a Flow,
+    pub(crate) detail: &'a Detail,
     pub(crate) reason: EndReason,
 }
 
@@ -138,7 +137,7 @@ pub(crate) struct FlowTable {
     pub(super) flows: Slab<Flow>,
     pub(super) details: Slab<Detail>,
     pub(super) wheels: Vec<Wheel>,
-    ended: Vec<Ended>,
+    ended: Vec<(Flow, Detail, EndReason)>,
 }
 
 impl FlowTable {
@@ -168,7 +167,7 @@ impl FlowTable {
     }
 
     /// Flows that packets ended since the last call, in the order they did.
-    pub(crate) fn take_ended(&mut self) -> Vec<Ended> {
+    pub(crate) fn take_ended(&mut self) -> Vec<(Flow, Detail, EndReason)> {
         std::mem::take(&mut self.ended)
     }
 
@@ -184,10 +183,7 @@ impl FlowTable {
         if let Some((_, index)) = known {
             match self.end_before(index, src_is_high, packet) {
                 None => return self.count_in(index, src_is_high, packet),
-                Some(reason) => {
-                    let ended = self.end(index, reason);
-                    self.ended.extend(ended);
-                }
+                Some(reason) => self.end_within(index, reason),
             }
         }
         if self.flows.len() >= self.flows_max {
@@ -359,9 +355,7 @@ impl FlowTable {
             }
             let due_ns = self.flows.get(index).map_or(0, |flow| self.due_ns(flow));
             if Wheel::second(due_ns) <= second {
-                let ended = self.end(index, EndReason::Evicted);
-                self.ended.extend(ended);
-                return;
+                return self.end_within(index, EndReason::Evicted);
             }
             self.remind(index, due_ns);
         }
@@ -374,26 +368,35 @@ impl FlowTable {
         Some((second, index, sensor))
     }
 
-    /// Ends a flow and hands it over.
-    pub(crate) fn end(&mut self, index: u32, reason: EndReason) -> Option<Ended> {
-        let flow = self.flows.remove(index)?;
+    /// Ends a flow, which is shown before it is gone.
+    pub(crate) fn end(&mut self, index: u32, reason: EndReason, show: impl FnOnce(Ended<'_>)) {
+        let Some(detail) = self.detail_mut(index) else { return };
+        detail.finish();
+        let own_reason = detail.end_reason();
+        let Some(flow) = self.flows.get(index) else { return };
+        let reason = match reason {
+            _ if flow.decoder_failed() => EndReason::DecoderError,
+            EndReason::Evicted => reason,
+            _ => own_reason.unwrap_or(reason),
+        };
+        if let Some(detail) = self.details.get(flow.detail) {
+            show(Ended { flow, detail, reason });
+        }
         // Empty where all flows end at once: see `take_all`.
         if !self.index.is_empty()
             && let Ok(entry) = self.index.find_entry(spread(self.hash(&flow.key)), |&(_, other)| other == index)
         {
             entry.remove();
         }
-        let mut detail = match self.details.remove(flow.detail) {
-            Some(detail) => detail,
-            None => Detail::new(&flow.first_packet(), flow.key.protocol()),
-        };
-        detail.finish();
-        let reason = match reason {
-            _ if flow.decoder_failed() => EndReason::DecoderError,
-            EndReason::Evicted => reason,
-            _ => detail.end_reason().unwrap_or(reason),
-        };
-        Some(Ended { flow, detail, reason })
+        self.details.remove(flow.detail);
+        self.flows.remove(index);
+    }
+
+    /// Ends a flow while a packet is counted.
+    fn end_within(&mut self, index: u32, reason: EndReason) {
+        let mut of = None;
+        self.end(index, reason, |ended| of = Some((ended.flow.clone(), ended.detail.clone(), ended.reason)));
+        self.ended.extend(of);
     }
 
     /// The flow's detail, which it is given if it has none yet.
@@ -407,9 +410,9 @@ impl FlowTable {
     }
 
     /// Identity of the flow; a flow of more than one packet keeps it.
-    pub(crate) fn identity(&mut self, index: u32, sensor_hash: &Sha256) -> Option<Identity> {
+    pub(crate) fn identity(&mut self, index: u32, sensor: &SensorHash) -> Option<Identity> {
         let flow = self.flows.get(index)?;
-        let compute = || Identity::new(sensor_hash, &flow.key, flow.first_number);
+        let compute = || Identity::new(sensor, &flow.key, flow.first_number);
         match self.details.get_mut(flow.detail) {
             Some(detail) => Some(*detail.identity.get_or_insert_with(compute)),
             None => Some(compute()),

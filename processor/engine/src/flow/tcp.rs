@@ -29,52 +29,66 @@ impl Endpoint {
 }
 
 /// Events in the order they happened, as letters: upper case for the originator.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone)]
 pub(crate) struct History {
     /// At most 8 letters that stand once a side, and 3 that stand once a power of ten.
-    letters: String,
+    letters: [u8; HISTORY_MAX],
+    length: u8,
 }
 
 /// The longest history: more powers of ten than 64 bits hold are no history any more.
 const HISTORY_MAX: usize = 64;
 
+impl Default for History {
+    fn default() -> Self {
+        Self { letters: [0; HISTORY_MAX], length: 0 }
+    }
+}
+
 impl History {
     /// Adds a letter that stands once a side.
-    pub(crate) fn once(&mut self, letter: char, from_originator: bool) {
+    pub(crate) fn once(&mut self, letter: u8, from_originator: bool) {
         let letter = side_letter(letter, from_originator);
-        if !self.letters.contains(letter) {
+        if !self.as_bytes().contains(&letter) {
             self.push(letter);
         }
     }
 
     /// Adds a letter at the 1st, 10th, 100th, … event.
-    pub(crate) fn at_powers_of_ten(&mut self, letter: char, from_originator: bool, events: u64) {
+    pub(crate) fn at_powers_of_ten(&mut self, letter: u8, from_originator: bool, events: u64) {
         if events > 0 && 10u64.pow(events.ilog10()) == events {
             self.push(side_letter(letter, from_originator));
         }
     }
 
     pub(crate) fn reversed(&mut self) {
-        self.push('^');
+        self.push(b'^');
     }
 
     /// What [`Self::as_str`] gave.
     pub(crate) fn from_letters(letters: &str) -> Self {
-        Self { letters: letters.to_owned() }
+        let mut history = Self::default();
+        letters.bytes().for_each(|letter| history.push(letter));
+        history
     }
 
     pub(crate) fn as_str(&self) -> &str {
-        &self.letters
+        std::str::from_utf8(self.as_bytes()).unwrap_or_default()
     }
 
-    fn push(&mut self, letter: char) {
-        if self.letters.len() < HISTORY_MAX {
-            self.letters.push(letter);
+    fn as_bytes(&self) -> &[u8] {
+        self.letters.get(..usize::from(self.length)).unwrap_or_default()
+    }
+
+    fn push(&mut self, letter: u8) {
+        if let Some(slot) = self.letters.get_mut(usize::from(self.length)) {
+            *slot = letter;
+            self.length += 1;
         }
     }
 }
 
-fn side_letter(letter: char, from_originator: bool) -> char {
+fn side_letter(letter: u8, from_originator: bool) -> u8 {
     if from_originator { letter.to_ascii_uppercase() } else { letter }
 }
 
@@ -88,24 +102,24 @@ pub(crate) fn advance(
     use Endpoint::{Closed, Established, Inactive, Partial, Reset, SynAckSent, SynSent};
     let has = |flag: u16| packet.has(flag);
     if has(flag::SYN) {
-        history.once(if has(flag::ACK) { 'h' } else { 's' }, from_originator);
+        history.once(if has(flag::ACK) { b'h' } else { b's' }, from_originator);
     }
     if has(flag::SYN) && has(flag::FIN) {
-        history.once('q', from_originator);
+        history.once(b'q', from_originator);
     }
     if has(flag::RST) && (has(flag::SYN) || has(flag::FIN)) {
-        history.once('i', from_originator);
+        history.once(b'i', from_originator);
     }
     if packet.rest.payload_bytes > 0 {
-        history.once('d', from_originator);
+        history.once(b'd', from_originator);
     } else if packet.rest.flags & (flag::ACK | flag::SYN | flag::FIN | flag::RST) == flag::ACK {
-        history.once('a', from_originator);
+        history.once(b'a', from_originator);
     }
     if has(flag::FIN) {
-        history.once('f', from_originator);
+        history.once(b'f', from_originator);
     }
     if has(flag::RST) {
-        history.once('r', from_originator);
+        history.once(b'r', from_originator);
     }
 
     if has(flag::RST) {

@@ -1,39 +1,50 @@
 //! Which layer a key stands for.
 
+use hashbrown::HashTable;
+
 use super::{Entry, Key, LAYERS};
 
-/// Layers by the keys that name them.
+/// Layers by the keys that name them: each UDP datagram asks for both its ports.
 pub(crate) struct Table {
-    /// Sorted by key: each UDP datagram asks for both its ports.
-    keys: Vec<(Key, &'static Entry)>,
-    ip_protocols: Vec<Option<&'static Entry>>,
+    layers: HashTable<(Key, &'static Entry)>,
 }
 
 impl Table {
     pub(crate) fn new() -> Self {
-        let mut keys = Vec::new();
-        let mut ip_protocols = vec![None; 256];
+        let mut layers = HashTable::new();
         for entry in LAYERS {
             for &key in entry.keys {
-                match key {
-                    Key::IpProtocol(number) => ip_protocols[usize::from(number)] = Some(entry),
-                    key => keys.push((key, entry)),
-                }
+                layers.insert_unique(hash(key), (key, entry), |&(key, _)| hash(key));
             }
         }
-        keys.sort_unstable_by_key(|&(key, _)| key);
-        Self { keys, ip_protocols }
+        Self { layers }
     }
 
+    #[inline]
     pub(super) fn find(&self, key: Key) -> Option<&'static Entry> {
-        match key {
-            Key::IpProtocol(number) => self.ip_protocols.get(usize::from(number)).copied().flatten(),
-            key => {
-                let at = self.keys.binary_search_by_key(&key, |&(key, _)| key).ok()?;
-                self.keys.get(at).map(|&(_, entry)| entry)
-            }
-        }
+        self.layers.find(hash(key), |&(other, _)| other == key).map(|&(_, entry)| entry)
     }
+}
+
+/// Keys are known beforehand, so that nobody can choose them to collide.
+fn hash(key: Key) -> u64 {
+    /// 2⁶⁴ over the golden ratio.
+    const SPREAD: u64 = 0x9e37_79b9_7f4a_7c15;
+    let (kind, number) = match key {
+        Key::LinkType(number) => (0, number.into()),
+        Key::EtherType(number) => (1, number.into()),
+        Key::IpProtocol(number) => (2, number.into()),
+        Key::UdpPort(number) => (3, number.into()),
+        Key::Llc => (4, 0),
+        Key::LlcSap(number) => (5, number.into()),
+        Key::Snap { oui, protocol } => (6, u64::from(oui) << 16 | u64::from(protocol)),
+        Key::Ppp(number) => (7, number.into()),
+        Key::CiscoHdlc(number) => (8, number.into()),
+        Key::Unnamed => (9, 0),
+        Key::AddressFamily(number) => (10, number.into()),
+        Key::Icmpv6Type(number) => (11, number.into()),
+    };
+    (number << 4 | kind).wrapping_mul(SPREAD).rotate_right(32)
 }
 
 #[cfg(test)]

@@ -2,7 +2,6 @@
 
 use std::net::IpAddr;
 
-use sha2::Sha256;
 use weir_contract::{Packet, Record, WeirdReason, record, text::push_escaped};
 
 use super::{Key, Next, Table};
@@ -10,7 +9,10 @@ use crate::{
     cursor::{Cursor, Malformed},
     datagram::{Context, Dispatch, Expectations, Expected, ParserState, Place},
     defrag::{Fragment, Fragments},
-    flow::{Compact, Encapsulation, FlowKey, FlowPacket, FlowTable, Found, Identity, Ports, Seen, flag, protocol},
+    flow::{
+        Compact, Encapsulation, FlowKey, FlowPacket, FlowTable, Found, Identity, Ports, Seen, SensorHash, flag,
+        protocol,
+    },
     limits::LAYERS_MAX,
     output::{Draft, Output, Scope, Vlans},
     slab::Slab,
@@ -37,7 +39,7 @@ pub(crate) struct Arrival<'a> {
     pub(crate) partition_key: u64,
     pub(crate) seen: Seen,
     /// SHA-256 that has taken in sensor and epoch.
-    pub(crate) sensor_hash: &'a Sha256,
+    pub(crate) sensor_hash: &'a SensorHash,
 }
 
 /// What the innermost IP header says.
