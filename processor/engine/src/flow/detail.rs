@@ -106,8 +106,8 @@ impl Detail {
                     self.history.at_powers_of_ten(b'g', !from_originator, receiver.gaps.into());
                 }
             }
-            let sides = [&mut sender.endpoint, &mut receiver.endpoint];
-            tcp::advance(sides, &mut self.history, packet, from_originator);
+            tcp::remember(&mut self.history, packet, from_originator);
+            tcp::advance(&mut sender.endpoint, &mut receiver.endpoint, packet);
             self.time_handshake(packet, from_originator);
         } else if packet.rest.payload_bytes > 0 && ip_protocol == protocol::UDP {
             self.history.once(b'd', from_originator);
@@ -132,13 +132,7 @@ impl Detail {
 
     /// Which idle timeout holds for the flow.
     pub(crate) fn idle_class(&self) -> IdleClass {
-        use Endpoint::{Closed, Established, Partial, Reset};
-        match (self.orig.endpoint, self.resp.endpoint) {
-            (Endpoint::Inactive, Endpoint::Inactive) => IdleClass::Other,
-            (Reset, _) | (_, Reset) | (Closed, Closed) => IdleClass::TcpClosed,
-            (Established | Partial | Closed, _) | (_, Established | Partial | Closed) => IdleClass::TcpEstablished,
-            _ => IdleClass::TcpHandshake,
-        }
+        tcp::idle_class(self.orig.endpoint, self.resp.endpoint)
     }
 
     /// Whether a segment begins a new connection between the same ports: a SYN after the end, or one
@@ -200,6 +194,16 @@ impl Detail {
         }
         tcp::conn_state(orig, resp, self.orig.payload_bytes + self.resp.payload_bytes, self.history.as_str())
     }
+}
+
+/// Which idle timeout holds for a flow whose only packet this is.
+pub(crate) fn first_idle_class(packet: &FlowPacket) -> IdleClass {
+    let (mut sender, mut receiver) = Default::default();
+    if packet.has(flag::TCP) {
+        tcp::advance(&mut sender, &mut receiver, packet);
+    }
+    // The sides count alike.
+    tcp::idle_class(sender, receiver)
 }
 
 /// Whether the first packet of a flow was sent by its responder.

@@ -5,7 +5,7 @@ use weir_contract::{EndReason, WeirdReason};
 use xxhash_rust::xxh3::xxh3_64_with_seed;
 
 use super::{
-    detail::{Detail, begins_reversed},
+    detail::{Detail, begins_reversed, first_idle_class},
     key::FlowKey,
     packet::{Compact, FlowPacket},
     wheel::Wheel,
@@ -92,7 +92,7 @@ impl Flow {
 
     /// The idle timeout of a flow that is one packet long.
     pub(super) fn first_class(&self) -> IdleClass {
-        Detail::new(&self.first_packet(), self.key.protocol()).idle_class()
+        first_idle_class(&self.first_packet())
     }
 
     /// The first packet, as far as a flow that is one packet long needs it.
@@ -228,14 +228,7 @@ impl FlowTable {
         if late {
             bits |= LATE;
         }
-        let is_tcp = packet.has(super::flag::TCP);
-        let (detail, class) = if packet.is_compact() && !is_tcp {
-            (NONE, IdleClass::Other)
-        } else {
-            let detail = Detail::new(packet, key.protocol());
-            let class = detail.idle_class();
-            (if packet.is_compact() { NONE } else { self.details.insert(detail) }, class)
-        };
+        let detail = if packet.is_compact() { NONE } else { self.details.insert(Detail::new(packet, key.protocol())) };
         let flow = Flow {
             key: *key,
             first: packet.compact(),
@@ -245,7 +238,7 @@ impl FlowTable {
             parser: NONE,
             reminder: 0,
             sensor: seen.sensor,
-            class,
+            class: first_idle_class(packet),
             service: Dispatch::default(),
             bits,
         };

@@ -3,6 +3,7 @@
 //! The letters and what they mean are Zeek's (`conn.log`, BSD-3-Clause): see `NOTICE`.
 
 use super::packet::{FlowPacket, flag};
+use crate::limits::IdleClass;
 
 /// What one side has done.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -92,14 +93,8 @@ fn side_letter(letter: u8, from_originator: bool) -> u8 {
     if from_originator { letter.to_ascii_uppercase() } else { letter }
 }
 
-/// Moves both sides on by a segment of one of them, and writes the history.
-pub(crate) fn advance(
-    [sender, receiver]: [&mut Endpoint; 2],
-    history: &mut History,
-    packet: &FlowPacket,
-    from_originator: bool,
-) {
-    use Endpoint::{Closed, Established, Inactive, Partial, Reset, SynAckSent, SynSent};
+/// Writes a segment into the history.
+pub(crate) fn remember(history: &mut History, packet: &FlowPacket, from_originator: bool) {
     let has = |flag: u16| packet.has(flag);
     if has(flag::SYN) {
         history.once(if has(flag::ACK) { b'h' } else { b's' }, from_originator);
@@ -121,7 +116,12 @@ pub(crate) fn advance(
     if has(flag::RST) {
         history.once(b'r', from_originator);
     }
+}
 
+/// Moves both sides on by a segment of one of them.
+pub(crate) fn advance(sender: &mut Endpoint, receiver: &mut Endpoint, packet: &FlowPacket) {
+    use Endpoint::{Closed, Established, Inactive, Partial, Reset, SynAckSent, SynSent};
+    let has = |flag: u16| packet.has(flag);
     if has(flag::RST) {
         *sender = Reset;
         return;
@@ -140,6 +140,17 @@ pub(crate) fn advance(
     }
     if has(flag::FIN) && !matches!(*sender, Reset) {
         *sender = Closed;
+    }
+}
+
+/// Which idle timeout holds for a flow with these sides.
+pub(crate) fn idle_class(orig: Endpoint, resp: Endpoint) -> IdleClass {
+    use Endpoint::{Closed, Established, Inactive, Partial, Reset};
+    match (orig, resp) {
+        (Inactive, Inactive) => IdleClass::Other,
+        (Reset, _) | (_, Reset) | (Closed, Closed) => IdleClass::TcpClosed,
+        (Established | Partial | Closed, _) | (_, Established | Partial | Closed) => IdleClass::TcpEstablished,
+        _ => IdleClass::TcpHandshake,
     }
 }
 
