@@ -106,12 +106,12 @@ impl fmt::Display for Place {
 
 fn hint(error: &io::Error) -> &'static str {
     use io::ErrorKind::{
-        FileTooLarge, NotADirectory, PermissionDenied, QuotaExceeded, ReadOnlyFilesystem, StorageFull,
+        AlreadyExists, FileTooLarge, NotADirectory, PermissionDenied, QuotaExceeded, ReadOnlyFilesystem, StorageFull,
     };
     match error.kind() {
         StorageFull | QuotaExceeded | FileTooLarge => "free some space, or choose another folder with --out",
         PermissionDenied | ReadOnlyFilesystem => "choose a folder with --out that you may write to",
-        NotADirectory => "a file stands where a folder should: choose another folder with --out",
+        NotADirectory | AlreadyExists => "a file stands where a folder should: choose another folder with --out",
         _ => "check the folder that --out names",
     }
 }

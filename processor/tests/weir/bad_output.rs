@@ -125,8 +125,13 @@ fn a_folder_that_cannot_be_is_told_before_anything_is_read() {
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("file");
     fs::write(&file, "").unwrap();
-    let run = decode([&office(), "--out", &file.join("out").display().to_string()]);
-    run.assert(2, &["file/out: the folder cannot be made", "a file stands where a folder should"]);
+    for out in [&file, &file.join("out")] {
+        let run = decode([&office(), "--out", &out.display().to_string()]);
+        run.assert(
+            2,
+            &[&format!("{}: the folder cannot be made", out.display()), "a file stands where a folder should"],
+        );
+    }
     let several = decode([&office(), "--out", "-", "--format", "csv"]);
     several.assert(2, &["standard output takes one record type as csv, but", "choose one with --records"]);
     assert!(several.stdout.is_empty());
