@@ -1,7 +1,7 @@
 //! Ctrl-C: what was read until then is written whole.
 
 use std::{
-    fs,
+    fs::{self, File},
     io::Write as _,
     process::{Child, Stdio},
     thread,
@@ -92,6 +92,25 @@ fn a_quiet_standard_input_can_be_interrupted() {
     assert!(!run.stderr.contains("error: ") && !run.stderr.contains("warning: "), "{}", run.stderr);
     assert_eq!(run.packets(), Some(10));
     assert!(run.json().iter().any(|record| record["record"] == "connection"));
+}
+
+#[test]
+fn a_file_can_be_interrupted_also_where_a_filter_keeps_nothing() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("zeros.pcap");
+    // A hole of 4 GiB reads as 268 million packets without a byte.
+    fs::write(&path, Pcap::read("ntp.pcap").header).unwrap();
+    File::options().write(true).open(&path).unwrap().set_len(4 << 30).unwrap();
+    for filter in ["", "tcp"] {
+        let mut command = weir();
+        command.args(["decode", "--records", "dns", "--bpf", filter]).arg(&path).stderr(Stdio::piped());
+        let child = command.spawn().unwrap();
+        wait_until_it_listens(&child);
+        interrupt(&child);
+        let run = Run::from(child.wait_with_output().unwrap());
+        run.assert(130, &["interrupted: what was read until then is here"]);
+        assert!(run.packets().unwrap() < 200_000_000, "{}", run.stderr);
+    }
 }
 
 #[test]
