@@ -45,7 +45,8 @@ impl Layer for Ipv4 {
             fragments: 1,
             payload_bytes,
             is_complete,
-            last_destination: None,
+            last_destination: last_destination(options),
+            ..IpHeader::default()
         };
         if header.more_fragments() || header.fragment_offset() > 0 {
             return Ok(reassemble(walk, &header, payload));
@@ -103,6 +104,27 @@ impl Header {
     fn fragment_offset(&self) -> u32 {
         u32::from(self.flags_and_offset & 0x1fff) * 8
     }
+}
+
+/// The last address of a source route that the packet has not come to the end of (RFC 791 §3.1).
+fn last_destination(mut options: Cursor<'_>) -> Option<IpAddr> {
+    while !options.is_empty() {
+        let option_type = options.u8().ok()?;
+        if option_type == NO_OPERATION {
+            continue;
+        }
+        if option_type == END_OF_OPTIONS {
+            return None;
+        }
+        let length = usize::from(options.u8().ok()?);
+        let data = options.take(length.checked_sub(2)?).ok()?;
+        if matches!(option_type, LOOSE_SOURCE_ROUTE | STRICT_SOURCE_ROUTE) {
+            let (&pointer, route) = data.split_first()?;
+            let last = Ipv4Addr::from(*route.last_chunk::<4>()?);
+            return (usize::from(pointer) <= length).then_some(last.into());
+        }
+    }
+    None
 }
 
 /// The bytes that the header counts as payload, as far as they were captured. What is behind them is
@@ -175,6 +197,8 @@ fn write_record(walk: &mut Walk<'_>, header: &Header, bytes: &[u8], mut options:
 
 const END_OF_OPTIONS: u8 = 0;
 const NO_OPERATION: u8 = 1;
+const LOOSE_SOURCE_ROUTE: u8 = 131;
+const STRICT_SOURCE_ROUTE: u8 = 137;
 
 /// RFC 791 §3.1: end and no-operation are one octet, all others have a length that counts itself.
 fn read_option(options: &mut Cursor<'_>, option_type: u8, data: &mut Vec<u8>) -> Result<(), Malformed> {
@@ -198,9 +222,9 @@ fn option_name(option_type: u8) -> &'static str {
         68 => "timestamp",
         82 => "traceroute",
         130 => "security",
-        131 => "loose-source-route",
+        LOOSE_SOURCE_ROUTE => "loose-source-route",
         136 => "stream-id",
-        137 => "strict-source-route",
+        STRICT_SOURCE_ROUTE => "strict-source-route",
         148 => "router-alert",
         _ => "",
     }
@@ -210,7 +234,7 @@ fn option_name(option_type: u8) -> &'static str {
 mod tests {
     use weir_contract::record;
 
-    use crate::testing::{ETHERNET, batch, decode, decode_batch, udp};
+    use crate::testing::{ETHERNET, batch, decode, decode_batch, ipv4, udp};
 
     /// A datagram of 12 bytes of payload whose IP and UDP headers claim some 1,000.
     fn lying_lengths() -> Vec<u8> {
@@ -228,6 +252,25 @@ mod tests {
         assert_eq!(records.of::<record::Udp>()[0].payload_bytes, 12);
         let connection = &records.of::<record::Connection>()[0];
         assert_eq!((connection.orig_ip_bytes, connection.orig_payload_bytes), (40, 12));
+    }
+
+    #[test]
+    fn a_checksum_covers_the_end_of_a_source_route() {
+        let frame = |pointer: u8, checksum: u16| {
+            // Loose source route of 7 bytes to 10.0.0.9, end of options; UDP from port 1 to port 2 without payload.
+            let options = [131, 7, pointer, 10, 0, 0, 9, 0];
+            let [high, low] = checksum.to_be_bytes();
+            let mut frame = ipv4(17, &[&options[..], &[0, 1, 0, 2, 0, 8, high, low]].concat());
+            frame[14] = 0x47;
+            frame
+        };
+        // Over 10.0.0.1, the destination, protocol, length, header and length again.
+        let checksum = |last: u16| !(0x0a00 + 1 + 0x0a00 + last + 17 + 8 + 1 + 2 + 8);
+        let is_right = |frame| decode(ETHERNET, &[frame]).of::<record::Udp>()[0].checksum_ok;
+        assert_eq!(is_right(frame(4, checksum(9))), Some(true));
+        assert_eq!(is_right(frame(4, checksum(2))), Some(false));
+        // The pointer is behind the route: the packet has come to its end.
+        assert_eq!(is_right(frame(8, checksum(2))), Some(true));
     }
 
     #[test]

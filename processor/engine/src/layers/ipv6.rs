@@ -44,7 +44,7 @@ impl Layer for Ipv6 {
             fragments: 1,
             payload_bytes: present_bytes,
             is_complete,
-            last_destination: None,
+            ..IpHeader::default()
         };
         Ok(Next::Layer(Key::IpProtocol(header.next_header), input.message_up_to(payload_bytes)))
     }

@@ -55,8 +55,10 @@ pub(crate) struct IpHeader {
     pub(crate) payload_bytes: usize,
     /// All of them were captured.
     pub(crate) is_complete: bool,
-    /// Where a routing header sends the packet in the end.
+    /// Where a source route or a routing header sends the packet in the end.
     pub(crate) last_destination: Option<IpAddr>,
+    /// Whom the packet is from, if its source is where that one roams (RFC 6275 §6.3).
+    pub(crate) home_address: Option<IpAddr>,
 }
 
 /// What a transport layer tells the flow table.
@@ -205,10 +207,10 @@ impl<'e> Walk<'e> {
         self.state.out.set_scope(self.scope, false);
     }
 
-    /// The addresses that checksums of transport protocols cover (RFC 8200 §8.1).
+    /// The addresses that checksums of transport protocols cover (RFC 8200 §8.1, RFC 6275 §11.3.1).
     pub(crate) fn checksum_addresses(&self) -> Option<(IpAddr, IpAddr)> {
         let (src, dst) = self.scope.addresses?;
-        Some((src, self.ip.last_destination.unwrap_or(dst)))
+        Some((self.ip.home_address.unwrap_or(src), self.ip.last_destination.unwrap_or(dst)))
     }
 
     /// Whether the packet was captured in part.

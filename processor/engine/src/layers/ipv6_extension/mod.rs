@@ -93,6 +93,7 @@ pub(super) fn require_ipv6(walk: &Walk<'_>, input: &Cursor<'_>) -> Result<(), Ma
 }
 
 const PAD1: u8 = 0;
+const HOME_ADDRESS: u8 = 0xc9;
 
 /// The next option's type and data (RFC 8200 §4.2); `None` behind the last.
 pub(super) fn next_option<'a>(options: &mut Cursor<'a>) -> Result<Option<(u8, Cursor<'a>)>, Malformed> {
@@ -155,7 +156,7 @@ fn option_name(option_type: u8) -> &'static str {
         0x8b => "ilnp-nonce",
         0x8c => "line-identification",
         0xc2 => "jumbo-payload",
-        0xc9 => "home-address",
+        HOME_ADDRESS => "home-address",
         0xee => "ip-dff",
         _ => "",
     }
@@ -172,7 +173,10 @@ fn segment_tlv_name(tlv_type: u8) -> &'static str {
 }
 
 fn write_record(walk: &mut Walk<'_>, header_type: u8, header: &ExtensionHeader<'_>) -> Result<(), Malformed> {
-    // The last destination counts for checksums even where no record is written.
+    // Home address and last destination count for checksums even where no record is written.
+    if header_type == DESTINATION_OPTIONS {
+        walk.ip.home_address = home_address(header.body);
+    }
     let routing = match (header_type, walk.scope.addresses) {
         (ROUTING, Some((_, IpAddr::V6(dst)))) => Some(Routing::read(header.body, dst)?),
         _ => None,
@@ -197,6 +201,16 @@ fn write_record(walk: &mut Walk<'_>, header_type: u8, header: &ExtensionHeader<'
         SHIM6 => fill_shim6(&mut extension, &mut body),
         _ => routing.map_or(Ok(()), |routing| fill_routing(&mut extension, &routing)),
     }
+}
+
+/// RFC 6275 §6.3.
+fn home_address(mut options: Cursor<'_>) -> Option<IpAddr> {
+    while let Ok(Some((option_type, mut data))) = next_option(&mut options) {
+        if option_type == HOME_ADDRESS {
+            return data.array::<16>().ok().map(|address| Ipv6Addr::from(address).into());
+        }
+    }
+    None
 }
 
 fn fill_routing(extension: &mut Draft<'_, record::Ipv6Extension>, routing: &Routing<'_>) -> Result<(), Malformed> {

@@ -56,6 +56,19 @@ fn a_checksum_behind_a_routing_header_covers_the_last_destination() {
 }
 
 #[test]
+fn a_checksum_behind_a_home_address_covers_it() {
+    let udp = |checksum: u16| {
+        let [high, low] = checksum.to_be_bytes();
+        [&[17, 2, 1, 2, 0, 0, 0xc9, 16][..], &address(9), &[0, 1, 0, 2, 0, 8, high, low]].concat()
+    };
+    // Over 2001:db8::9, fe80::2, length 8, protocol 17 and the header.
+    let words: u32 = 0x2001 + 0xdb8 + 9 + 0xfe80 + 2 + 8 + 17 + 1 + 2 + 8;
+    let checksum = !u16::try_from((words & 0xffff) + (words >> 16)).unwrap();
+    assert_eq!(decode(60, &udp(checksum)).of::<record::Udp>()[0].checksum_ok, Some(true));
+    assert_eq!(decode(60, &udp(checksum ^ 1)).of::<record::Udp>()[0].checksum_ok, Some(false));
+}
+
+#[test]
 fn a_segment_routing_header_has_its_fields_and_tlvs() {
     // UDP next, one segment, last entry 0, flags 8, tag 0x1234; padding of 6 bytes.
     let payload = [&[17, 3, 4, 0, 0, 8, 0x12, 0x34][..], &address(1), &[4, 6, 0, 0, 0, 0, 0, 0], &UDP].concat();
