@@ -127,7 +127,8 @@ impl Engine {
                 for packet in packets.by_ref() {
                     current = Some(packet);
                     mark = self.state.out.mark();
-                    self.decode(sensor, packet);
+                    let interface = usize::try_from(packet.interface).ok().and_then(|at| batch.interfaces.get(at));
+                    self.decode(sensor, packet, interface.map_or("", |interface| &interface.name));
                     if self.state.out.pending_bytes() > DRAIN_BYTES {
                         self.state.out.drain_to(sink);
                     }
@@ -183,13 +184,14 @@ impl Engine {
         u16::try_from(index).unwrap_or(u16::MAX)
     }
 
-    fn decode(&mut self, sensor: u16, packet: Packet<'_>) {
+    fn decode(&mut self, sensor: u16, packet: Packet<'_>, interface: &str) {
         self.counters.packets += 1;
         self.counters.bytes += packet.data.len() as u64;
         let Some(of) = self.sensors.get(usize::from(sensor)) else { return };
         self.state.out.begin_packet(&of.prefix, packet.number, packet.ts_ns);
         let arrival = Arrival {
             packet,
+            interface,
             partition_key: partition_key(&of.key, packet.link_type, packet.data),
             seen: Seen { sensor, watermark_ns: of.watermark_ns },
             sensor_hash: &of.hash,

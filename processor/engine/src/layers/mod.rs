@@ -5,6 +5,7 @@
 
 mod icmp_error;
 mod multicast;
+mod packet;
 mod table;
 mod tunnel;
 mod walk;

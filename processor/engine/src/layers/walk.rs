@@ -2,7 +2,7 @@
 
 use std::net::IpAddr;
 
-use weir_contract::{Packet, Record, WeirdReason, record, text::push_escaped};
+use weir_contract::{Packet, Record, WeirdReason, record};
 
 use super::{Key, Next, Table};
 use crate::{
@@ -36,6 +36,8 @@ pub(crate) struct State {
 #[derive(Clone, Copy)]
 pub(crate) struct Arrival<'a> {
     pub(crate) packet: Packet<'a>,
+    /// Name of the interface it came from.
+    pub(crate) interface: &'a str,
     pub(crate) partition_key: u64,
     pub(crate) seen: Seen,
     /// SHA-256 that has taken in sensor and epoch.
@@ -85,7 +87,7 @@ pub(crate) struct Walk<'e> {
     /// Between a tunnel's header and the IP header inside: the flow that carries the tunnel, and its scope.
     pub(super) carrier: Option<(Found, Scope)>,
     /// VLANs of the frame itself, not of those in its tunnels.
-    frame_vlans: Vlans,
+    pub(super) frame_vlans: Vlans,
     /// Name of the layer being read.
     layer: &'static str,
     /// What named the layer that is being read.
@@ -134,7 +136,9 @@ impl<'e> Walk<'e> {
         while let Some((key, datagram)) = reassembled {
             reassembled = self.walk(key, Cursor::new(&datagram));
         }
-        self.write_packet();
+        if self.keeps_path {
+            self.write_packet();
+        }
     }
 
     fn walk(&mut self, mut key: Key, mut input: Cursor<'_>) -> Option<(Key, Vec<u8>)> {
@@ -444,22 +448,6 @@ impl<'e> Walk<'e> {
             }
             self.state.path.push_str(name);
         }
-    }
-
-    fn write_packet(&mut self) {
-        if !self.keeps_path {
-            return;
-        }
-        self.state.out.set_scope(Scope { vlans: self.frame_vlans, ..Scope::default() }, false);
-        let truncated = self.is_truncated();
-        let packet = &self.arrival.packet;
-        let State { out, path, .. } = &mut *self.state;
-        let Some(mut draft) = out.record::<record::Packet>() else { return };
-        draft.link_type = packet.link_type.into();
-        draft.original_bytes = packet.original_length;
-        draft.captured_bytes = u32::try_from(packet.data.len()).unwrap_or(u32::MAX);
-        push_escaped(&mut draft.layers, path.as_bytes());
-        draft.truncated = truncated;
     }
 }
 
