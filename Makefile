@@ -24,6 +24,7 @@ fuzz: ## Run each fuzz target for SECONDS_EACH seconds (300)
 
 fmt: ## Format the code
 	@cargo fmt --all
+	@cargo fmt --manifest-path fuzz/Cargo.toml
 
 docs: ## Write the pages of docs/ that are generated, and the code's own documentation
 	@scripts/docs.sh

@@ -6,6 +6,7 @@ need_build_tools
 
 say "Formatting and scripts"
 cargo fmt --all --check
+cargo fmt --manifest-path fuzz/Cargo.toml --check
 need_program shellcheck shellcheck
 shellcheck scripts/*.sh .ci/run
 
@@ -13,6 +14,8 @@ scripts/test.sh
 
 say "Lints"
 cargo clippy --workspace --all-targets --locked -- -D warnings
+# The fuzz targets, a workspace of their own, must go on building.
+cargo clippy --manifest-path fuzz/Cargo.toml --all-targets --locked --target-dir "$target" -- -D warnings
 
 say "Documentation of the code"
 RUSTDOCFLAGS="-D warnings" cargo doc --workspace --no-deps --locked

@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use anyhow::{Context as _, anyhow, bail};
-use serde::{Deserialize, Serialize, de::DeserializeOwned};
+use serde::{Deserialize, Serialize};
 use weir_contract::text::nearest;
 
 use crate::output::Format;
@@ -153,8 +153,12 @@ pub fn read(path: &Path) -> anyhow::Result<File> {
     parse(&text).map_err(|(line, column, what)| anyhow!("{}:{line}:{column}: {what}", path.display()))
 }
 
-/// Says line and column, from 1, and what is wrong there.
-fn parse<T: DeserializeOwned>(text: &str) -> Result<T, (usize, usize, String)> {
+/// What the text of a configuration file says.
+///
+/// # Errors
+///
+/// Line and column, from 1, and what is wrong there.
+pub fn parse(text: &str) -> Result<File, (usize, usize, String)> {
     toml::from_str(text).map_err(|error| {
         let before = error.span().and_then(|span| text.get(..span.start)).unwrap_or_default();
         let line = 1 + before.matches('\n').count();
@@ -199,16 +203,16 @@ mod tests {
 
     #[test]
     fn keys_that_do_not_exist_are_refused_with_the_nearest_name() {
-        let (line, column, what) = parse::<File>("[decode]\nsensor = \"a\"\n  partitons = 4\n").unwrap_err();
+        let (line, column, what) = parse("[decode]\nsensor = \"a\"\n  partitons = 4\n").unwrap_err();
         assert_eq!((line, column), (3, 3));
         assert_eq!(what, "there is no `partitons`; did you mean `partitions`?");
-        let (line, column, what) = parse::<File>("[decod]\n").unwrap_err();
+        let (line, column, what) = parse("[decod]\n").unwrap_err();
         assert_eq!((line, column, what.as_str()), (1, 2, "there is no `decod`; did you mean `decode`?"));
     }
 
     #[test]
     fn values_that_cannot_be_are_refused_with_their_place() {
-        let (line, column, what) = parse::<File>("[decode]\nworkers = \"two\"\n").unwrap_err();
+        let (line, column, what) = parse("[decode]\nworkers = \"two\"\n").unwrap_err();
         assert_eq!((line, column), (2, 11));
         assert!(what.contains("expected u32"), "{what}");
         let zero = DecodeConfig { partitions: Some(0), ..DecodeConfig::default() };
@@ -229,6 +233,6 @@ mod tests {
     fn settings_survive_being_printed() {
         let settings = DecodeConfig { merge: Some(true), records: Some("+tcp".into()), ..DecodeConfig::default() };
         let file = File { decode: settings };
-        assert_eq!(parse::<File>(&toml::to_string(&file).unwrap()).unwrap(), file);
+        assert_eq!(parse(&toml::to_string(&file).unwrap()).unwrap(), file);
     }
 }

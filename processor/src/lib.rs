@@ -4,7 +4,7 @@
 #![warn(clippy::print_stderr, clippy::print_stdout)]
 
 mod cli;
-mod config;
+pub mod config;
 mod decode;
 pub mod output;
 mod terminal;

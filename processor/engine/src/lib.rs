@@ -34,6 +34,7 @@ mod layers;
 mod limits;
 mod names;
 mod output;
+mod protocols;
 mod slab;
 mod snapshot;
 #[cfg(test)]
@@ -44,4 +45,5 @@ pub use cursor::{Cursor, Malformed};
 pub use engine::{Counters, Engine};
 pub use limits::Limits;
 pub use output::RecordSink;
+pub use protocols::{Protocol, protocols};
 pub use snapshot::SnapshotError;

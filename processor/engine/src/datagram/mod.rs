@@ -153,7 +153,7 @@ impl Dispatch {
 /// A row of the table of decoders.
 pub(crate) struct Parser {
     pub(crate) name: &'static str,
-    ports: &'static [u16],
+    pub(crate) ports: &'static [u16],
     probe: fn(&[u8]) -> Probe,
 }
 
