@@ -18,6 +18,12 @@ export binaries=fuzz/target/$host/release found=$cache/fuzzing
 # One binary fuzzes all protocols. Without the name of one it lists those that the engine has.
 readers=$(cargo fuzz list | grep -vx protocol)
 protocols=$("$binaries/protocol" 2>/dev/null | cut -d' ' -f1 || true)
+for name in ${TARGETS:-}; do
+    if ! grep -qx "$name" <<<"$readers"$'\n'"$protocols"; then
+        # shellcheck disable=SC2086 # one line
+        fail "there is no target \`$name\`; there are:" $readers $protocols
+    fi
+done
 
 fuzz() {
     local target=$1 binary=$binaries/protocol log=$found/$1.log
