@@ -85,6 +85,7 @@ impl Batcher {
         self.counters.received_packets += 1;
         self.counters.captured_bytes += i64::try_from(packet.data.len()).unwrap_or(i64::MAX);
         self.counters.original_bytes += i64::from(packet.original_length);
+        self.counters.last_packet_ts_ns = packet.ts_ns;
         full
     }
 

@@ -78,7 +78,7 @@ fn every_partition_ends_once_and_the_home_partition_has_the_counters() {
     assert_eq!(home.partition, home_partition(&SensorKey::new("lab"), 16));
     assert!(with_counters.next().is_none());
     let counters = home.counters.as_ref().unwrap();
-    assert_eq!(counters.received_packets, 20);
+    assert_eq!((counters.received_packets, counters.last_packet_ts_ns), (20, SECOND));
     assert_eq!((counters.packets, counters.captured_bytes, counters.original_bytes), (20, 600, 180_000));
 }
 

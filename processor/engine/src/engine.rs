@@ -233,7 +233,7 @@ impl Engine {
         let Some(of) = self.sensors.get_mut(usize::from(sensor)) else { return };
         if let Some(counters) = &batch.counters {
             let last_number = batch.first_packet_number.max(counters.packets);
-            self.state.out.begin_packet(&of.prefix, last_number, batch.watermark_ns);
+            self.state.out.begin_packet(&of.prefix, last_number, counters.last_packet_ts_ns);
             write_stats(&mut self.state.out, counters);
         }
         of.watermark_ns = of.watermark_ns.max(batch.watermark_ns);

@@ -82,6 +82,9 @@ fn merged_files_are_one_capture_in_the_order_of_time() {
     let stats: Vec<_> = merged.iter().filter(|record| record["record"] == "capture_stats").collect();
     assert_eq!(stats.len(), 1);
     assert_eq!(stats[0]["source"], parts.join(", "));
+    let last = u32::from_le_bytes(*pcap.packets.last().unwrap().first_chunk().unwrap());
+    let told = stats[0]["ts_ns"].as_i64().unwrap();
+    assert_eq!(told / 1_000_000_000, i64::from(last), "the last packet's time, also where too few made a watermark");
     assert_ne!(without_epoch(&records(&[&parts[0], &parts[1]])), whole, "apart they are two captures");
 }
 
