@@ -18,8 +18,8 @@ impl Walk<'_> {
         draft.captured_bytes = u32::try_from(packet.data.len()).unwrap_or(u32::MAX);
         push_escaped(&mut draft.layers, path.as_bytes());
         draft.truncated = truncated;
-        let interface = self.arrival.interface.as_bytes();
-        push_escaped(&mut draft.interface, interface.get(..TEXT_MAX).unwrap_or(interface));
+        let interface = self.arrival.interface;
+        draft.interface.push_str(&interface[..interface.floor_char_boundary(TEXT_MAX)]);
     }
 }
 
@@ -33,7 +33,7 @@ mod tests {
     fn a_packet_is_told_with_its_layers_its_lengths_and_its_interface() {
         let frame = testing::ipv4(17, &[0, 9, 0, 9, 0, 12, 0, 0, 1, 2, 3, 4]);
         let mut builder = BatchBuilder::new("test", 1, Partition { number: 0, count: 1 });
-        for (interface, name, captured, original_length) in [(0, "eth0", 46, 46), (7, "wlan\u{1}", 20, 46)] {
+        for (interface, name, captured, original_length) in [(0, "eth0", 46, 46), (7, r"\x5cDevice\x5cé", 20, 46)] {
             let data = &frame[..captured];
             let packet = Packet { number: interface + 1, ts_ns: 0, data, original_length, link_type: 1, interface: 0 };
             let packet = Packet { interface: u32::try_from(interface).unwrap(), ..packet };
@@ -46,6 +46,6 @@ mod tests {
             .map(|of| (of.layers, of.captured_bytes, of.original_bytes, of.truncated, of.interface))
             .collect();
         let whole = ("ethernet:ipv4:udp".to_owned(), 46, 46, false, "eth0".to_owned());
-        assert_eq!(told, [whole, ("ethernet:ipv4".to_owned(), 20, 46, true, "wlan\\x01".to_owned())]);
+        assert_eq!(told, [whole, ("ethernet:ipv4".to_owned(), 20, 46, true, r"\x5cDevice\x5cé".to_owned())]);
     }
 }
