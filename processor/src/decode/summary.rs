@@ -1,12 +1,12 @@
 //! The table at the end: what was read, what was written, what was lost and what was weird.
 
-use std::fmt::Write as _;
+use std::{cmp::Reverse, collections::BTreeMap, fmt::Write as _};
 
 use super::Report;
 use crate::{output::OutputError, terminal};
 
-/// Kinds of Weirds that are shown; the others are added up.
-const WEIRDS_SHOWN: usize = 10;
+/// Kinds of Weirds, and of what is unknown, that are shown; the others are added up.
+const KINDS_SHOWN: usize = 10;
 
 impl Report {
     /// Whether everything was read and written.
@@ -46,6 +46,7 @@ impl Report {
 
     fn write_table(&self, out: &mut String) -> std::fmt::Result {
         self.write_records(out)?;
+        self.write_unknowns(out)?;
         self.write_weirds(out)?;
         self.write_losses(out)?;
         if self.filtered_packets > 0 {
@@ -98,21 +99,26 @@ impl Report {
         decoded.saturating_sub(written + kept)
     }
 
+    /// Who meets an empty folder learns here that nobody reads the link type, say.
+    fn write_unknowns(&self, out: &mut String) -> std::fmt::Result {
+        if self.tally.unknowns.is_empty() {
+            return Ok(());
+        }
+        writeln!(out, "\nunknown")?;
+        write_kinds(out, &self.tally.unknowns, |(key, value)| match key.as_str() {
+            "" => "not named by a number".to_owned(),
+            key => format!("{} {value}", key.replace('_', " ")),
+        })
+    }
+
     fn write_weirds(&self, out: &mut String) -> std::fmt::Result {
-        let mut weirds: Vec<_> = self.tally.weirds.iter().collect();
-        if weirds.is_empty() {
+        if self.tally.weirds.is_empty() {
             return writeln!(out, "\nweird: nothing");
         }
-        weirds.sort_by_key(|(_, number)| std::cmp::Reverse(**number));
         writeln!(out, "\nweird")?;
-        for ((layer, reason), number) in weirds.iter().take(WEIRDS_SHOWN) {
-            writeln!(out, "  {:>10}  {layer}: {}", grouped(**number), reason.to_lowercase().replace('_', " "))?;
-        }
-        let rest: u64 = weirds.iter().skip(WEIRDS_SHOWN).map(|(_, number)| **number).sum();
-        if rest > 0 {
-            writeln!(out, "  {:>10}  of other kinds", grouped(rest))?;
-        }
-        Ok(())
+        write_kinds(out, &self.tally.weirds, |(layer, reason)| {
+            format!("{layer}: {}", reason.to_lowercase().replace('_', " "))
+        })
     }
 
     fn write_losses(&self, out: &mut String) -> std::fmt::Result {
@@ -134,6 +140,20 @@ impl Report {
         writeln!(out, "\nlost")?;
         losses.into_iter().try_for_each(|(number, what)| writeln!(out, "  {:>10}  {what}", grouped(number)))
     }
+}
+
+/// The most frequent kinds of something, one a line.
+fn write_kinds<K>(out: &mut String, kinds: &BTreeMap<K, u64>, name: impl Fn(&K) -> String) -> std::fmt::Result {
+    let mut kinds: Vec<_> = kinds.iter().collect();
+    kinds.sort_by_key(|(_, number)| Reverse(**number));
+    for (kind, number) in kinds.iter().take(KINDS_SHOWN) {
+        writeln!(out, "  {:>10}  {}", grouped(**number), name(kind))?;
+    }
+    let rest: u64 = kinds.iter().skip(KINDS_SHOWN).map(|(_, number)| **number).sum();
+    if rest > 0 {
+        writeln!(out, "  {:>10}  of other kinds", grouped(rest))?;
+    }
+    Ok(())
 }
 
 /// An amount by the second, in whole numbers.

@@ -3,15 +3,20 @@
 use std::collections::BTreeMap;
 
 use prost::Message as _;
-use weir_contract::{RecordType, record::Weird};
+use weir_contract::{
+    RecordType,
+    record::{Unknown, Weird},
+};
 
-/// Records by type, and Weirds by layer and reason.
+/// Records by type, Weirds by layer and reason, and what is unknown by the number that named it.
 #[derive(Debug, Default)]
 pub struct Tally {
     /// Number and bytes of the records of each type, by its place in the registry.
     records: Vec<(u64, u64)>,
     /// Weirds by layer and reason.
     pub weirds: BTreeMap<(String, &'static str), u64>,
+    /// What no decoder reads, by what named it and the number it was named by.
+    pub unknowns: BTreeMap<(String, u32), u64>,
     /// Batches that the engine did not take.
     pub refused_batches: u64,
 }
@@ -33,6 +38,11 @@ impl Tally {
             let reason = weird.reason().as_str_name().trim_start_matches("WEIRD_REASON_");
             *self.weirds.entry((weird.layer, reason)).or_default() += 1;
         }
+        if record_type == RecordType::Unknown
+            && let Ok(unknown) = Unknown::decode(bytes)
+        {
+            *self.unknowns.entry((unknown.key, unknown.value)).or_default() += 1;
+        }
     }
 
     /// Adds what another has counted.
@@ -43,6 +53,9 @@ impl Tally {
         }
         for (weird, number) in &other.weirds {
             *self.weirds.entry(weird.clone()).or_default() += number;
+        }
+        for (unknown, number) in &other.unknowns {
+            *self.unknowns.entry(unknown.clone()).or_default() += number;
         }
         self.refused_batches += other.refused_batches;
     }

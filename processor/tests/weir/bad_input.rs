@@ -94,7 +94,7 @@ fn packets_of_an_unknown_link_type_are_recorded_as_unknown() {
     let path = folder.path().join("unknown.pcap");
     fs::write(&path, pcap.bytes()).unwrap();
     let run = decode([path.as_os_str(), "-o-".as_ref()]);
-    run.assert(0, &["unknown"]);
+    run.assert(0, &["\nunknown\n          62  link type 65000\n\nweird: nothing\n"]);
     assert_eq!(run.packets(), Some(62));
     let unknown = run.json().into_iter().filter(|record| record["record"] == "unknown").count();
     assert_eq!(unknown, 62, "{}", run.stderr);
