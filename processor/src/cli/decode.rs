@@ -100,6 +100,8 @@ pub fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
     }
     if let Some(output) = &settings.output {
         output.prepare()?;
+    } else if !matches!(config.format, None | Some(Format::Parquet | Format::Null)) {
+        terminal::tell("note: nothing is written without --out: name a folder, or `-` for the standard output");
     }
 
     let stop = Arc::new(AtomicBool::new(false));
