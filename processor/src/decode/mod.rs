@@ -6,6 +6,7 @@ mod summary;
 mod tally;
 
 use std::{
+    collections::HashMap,
     fmt,
     hash::{BuildHasher as _, RandomState},
     path::PathBuf,
@@ -111,6 +112,7 @@ pub fn run(settings: &Settings, stop: &Arc<AtomicBool>) -> anyhow::Result<Report
         stop,
         progress: if shares_terminal { Progress::hidden() } else { Progress::start(&settings.input, &inputs.files) },
         outcomes: Vec::new(),
+        epochs: HashMap::new(),
         opened: false,
         failed: false,
         dropped_packets: 0,
@@ -192,6 +194,8 @@ struct Reading<'a> {
     stop: &'a Arc<AtomicBool>,
     progress: Progress,
     outcomes: Vec<Outcome>,
+    /// The captures that were decoded, by their epoch.
+    epochs: HashMap<i64, String>,
     opened: bool,
     failed: bool,
     dropped_packets: i64,
@@ -238,6 +242,11 @@ impl Reading<'_> {
         if !merge.has_sources() {
             return self.close(merge.into_outcomes());
         }
+        if let Some(same) = self.epochs.get(&epoch) {
+            // Its records would have the identities of those that are there.
+            return self.progress.note(&format!("{capture}: skipped, it is the same capture as {same}"));
+        }
+        self.epochs.insert(epoch, capture.to_string());
         self.opened = true;
         let mut batcher = Batcher::new(&settings.sensor, epoch, settings.partitions, LOCAL_BATCH_BYTES);
         let begun = Instant::now();

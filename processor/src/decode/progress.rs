@@ -84,6 +84,11 @@ impl Progress {
         self.bar.suspend(|| terminal::tell(format_args!("error: {what}")));
     }
 
+    /// Says what somebody may want to know.
+    pub fn note(&self, what: &str) {
+        self.bar.suspend(|| terminal::tell(format_args!("note: {what}")));
+    }
+
     /// Removes the bar.
     pub fn finish(self) {
         self.bar.finish_and_clear();

@@ -89,6 +89,18 @@ fn merged_files_are_one_capture_in_the_order_of_time() {
 }
 
 #[test]
+fn a_capture_given_twice_is_decoded_once() {
+    let folder = tempfile::tempdir().unwrap();
+    for name in ["a.pcap", "b.pcap"] {
+        fs::copy(capture("ntp.pcap"), folder.path().join(name)).unwrap();
+    }
+    let run = decode([folder.path().as_os_str(), "-o-".as_ref()]);
+    run.assert(0, &["b.pcap: skipped, it is the same capture as ", "a.pcap\n"]);
+    let once = decode([capture("ntp.pcap").as_os_str(), "-o-".as_ref()]);
+    assert_eq!(without_epoch(&run.json()), without_epoch(&once.json()));
+}
+
+#[test]
 fn a_filter_leaves_packets_out_and_keeps_their_numbers() {
     let path = capture("office.pcapng");
     let run = decode([path.to_str().unwrap(), "--bpf", "udp port 53", "-r", "dns", "--out", "-"]);
