@@ -66,6 +66,7 @@ pub enum Input {
 
 /// What came of decoding.
 pub struct Report {
+    selection: Selection,
     tally: Tally,
     counters: Counters,
     /// Each input with what was wrong with it.
@@ -129,6 +130,7 @@ pub fn run(settings: &Settings, stop: &Arc<AtomicBool>) -> anyhow::Result<Report
     let finished = pipeline.finish();
     progress.finish();
     Ok(Report {
+        selection: settings.selection,
         tally: finished.tally,
         counters: finished.counters,
         outcomes,

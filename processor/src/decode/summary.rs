@@ -2,6 +2,8 @@
 
 use std::{cmp::Reverse, collections::BTreeMap, fmt::Write as _};
 
+use weir_contract::RecordType;
+
 use super::Report;
 use crate::{output::OutputError, terminal};
 
@@ -112,6 +114,9 @@ impl Report {
     }
 
     fn write_weirds(&self, out: &mut String) -> std::fmt::Result {
+        if !self.selection.contains(RecordType::Weird) {
+            return writeln!(out, "\nweird: not selected");
+        }
         if self.tally.weirds.is_empty() {
             return writeln!(out, "\nweird: nothing");
         }

@@ -145,6 +145,8 @@ fn lists_fit_the_terminal() {
 fn the_table_tells_what_was_weird() {
     let run = decode([capture("fragments.pcap")]);
     run.assert(0, &["\nweird\n", "  ipv4: overlap conflict\n", "  ipv4: fragment timeout\n", "lost:  nothing"]);
+    let unselected = decode([capture("fragments.pcap").as_os_str(), "--records=connection".as_ref()]);
+    unselected.assert(0, &["\nweird: not selected\n"]);
     let flows = decode([capture("office.pcapng").as_os_str(), "--flows=1".as_ref(), "--partitions=1".as_ref()]);
     flows.assert(0, &["\nlost\n", "  flows written early: --flows was reached\n"]);
 }
