@@ -141,7 +141,11 @@ fn with_defaults(config: DecodeConfig) -> DecodeConfig {
 
 fn settings(config: &DecodeConfig, input: Input) -> anyhow::Result<Settings> {
     config.check()?;
-    let selection = Selection::parse(config.records.as_deref().unwrap_or_default())?;
+    let records = config.records.as_deref().unwrap_or_default();
+    let selection = Selection::parse(records)?;
+    if selection.types().next().is_none() {
+        bail!("records `{records}` select no record type; `weir records` lists them");
+    }
     let sensor = config.sensor.clone().unwrap_or_default();
     let format = config.format.unwrap_or(Format::Parquet);
     let output = match config.out.as_deref() {

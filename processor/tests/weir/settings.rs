@@ -89,6 +89,7 @@ fn what_is_refused_is_named_with_its_place_and_what_is_near() {
         (&["--sensor", ""], &["sensor is \"\", but must be a name"]),
         (&["--format", "cvs"], &["no format is called `cvs`; did you mean `csv`?"]),
         (&["--records", "dnss"], &["no record type or group is called `dnss`; did you mean `dns`?"]),
+        (&["--records", "dns,-dns"], &["records `dns,-dns` select no record type; `weir records` lists them"]),
         (&["--bpf", "udp prt 53"], &["filter `udp prt 53` does not compile"]),
         (&["--interface", "lo", "file.pcap"], &["cannot be used with"]),
     ] {
