@@ -12,55 +12,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 use weir_agent::{Live, LiveError, LiveOptions, Merge, Merged, Source, Step};
-
-const INSIDE: &str = "WEIR_TEST_INSIDE_NAMESPACE";
-
-fn ip(arguments: &str) -> bool {
-    Command::new("ip").args(arguments.split(' ')).output().is_ok_and(|output| output.status.success())
-}
-
-/// A network namespace with the pair wa, wb and the downed interface wdown.
-struct Namespace(String);
-
-impl Namespace {
-    fn new(test: &str) -> Option<Self> {
-        let name = format!("weir-{}-{test}", std::process::id());
-        let namespace = Self(name.clone());
-        let made = ip(&format!("netns add {name}"))
-            && ip(&format!("-n {name} link add wa type veth peer name wb"))
-            && ip(&format!("-n {name} link add wdown type veth peer name wdown2"))
-            && ip(&format!("-n {name} link set wa up"))
-            && ip(&format!("-n {name} link set wb up"));
-        made.then_some(namespace)
-    }
-}
-
-impl Drop for Namespace {
-    fn drop(&mut self) {
-        ip(&format!("netns del {}", self.0));
-    }
-}
-
-/// Runs `inside` in a namespace, by running the test there again; skips where there can be none.
-fn in_namespace(test: &str, inside: impl FnOnce()) {
-    if std::env::var_os(INSIDE).is_some() {
-        return inside();
-    }
-    let Some(namespace) = Namespace::new(test) else {
-        eprintln!("skipped: making a network namespace needs root and the program `ip`");
-        return;
-    };
-    let executable = std::env::current_exe().unwrap();
-    let output = Command::new("ip")
-        .args(["netns", "exec", &namespace.0])
-        .arg(executable)
-        .args(["--exact", test, "--nocapture"])
-        .env(INSIDE, "1")
-        .output()
-        .unwrap();
-    let text = format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
-    assert!(output.status.success() && text.contains("1 passed"), "{text}");
-}
+use weir_tests::namespace::{in_namespace, ip};
 
 /// A frame of a test EtherType, with its number in it.
 fn frame(number: u32, length: usize) -> Vec<u8> {

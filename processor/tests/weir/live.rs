@@ -14,51 +14,9 @@ use std::{
 
 use pcap::{Active, Capture};
 use serde_json::Value;
+use weir_tests::namespace::{in_namespace, ip};
 
 use crate::{harness::*, interrupts::interrupt};
-
-/// Set in the environment of a test that runs in the namespace.
-const INSIDE: &str = "TEST_INSIDE_NAMESPACE";
-
-fn ip(arguments: &str) -> bool {
-    Command::new("ip").args(arguments.split(' ')).output().is_ok_and(|output| output.status.success())
-}
-
-/// A network namespace with the pair wa, wb and the downed interface wdown.
-struct Namespace(String);
-
-impl Namespace {
-    fn new(test: &str) -> Option<Self> {
-        let namespace = Self(format!("weir-{}-{}", std::process::id(), test.replace("::", "-")));
-        let name = &namespace.0;
-        let made = ip(&format!("netns add {name}"))
-            && ip(&format!("-n {name} link add wa type veth peer name wb"))
-            && ip(&format!("-n {name} link add wdown type veth peer name wdown2"))
-            && ip(&format!("-n {name} link set wa up"))
-            && ip(&format!("-n {name} link set wb up"));
-        made.then_some(namespace)
-    }
-}
-
-impl Drop for Namespace {
-    fn drop(&mut self) {
-        ip(&format!("netns del {}", self.0));
-    }
-}
-
-/// Runs `inside` in a namespace, by running the test there again.
-fn in_namespace(test: &str, inside: impl FnOnce()) {
-    if std::env::var_os(INSIDE).is_some() {
-        return inside();
-    }
-    let Some(namespace) = Namespace::new(test) else {
-        return skip("making a network namespace takes root and the program `ip`");
-    };
-    let mut command = Command::new("ip");
-    command.args(["netns", "exec", &namespace.0]).arg(std::env::current_exe().unwrap());
-    let run = Run::of(command.args(["--exact", test, "--nocapture"]).env(INSIDE, "1"));
-    assert!(run.code == Some(0) && run.stdout_text().contains("1 passed"), "{}{}", run.stdout_text(), run.stderr);
-}
 
 /// Frames of a capture, each over wb.
 fn replay(sender: &mut Capture<Active>, frames: &[Vec<u8>]) {
