@@ -5,6 +5,10 @@ source "$(dirname "${BASH_SOURCE[0]}")/common.sh"
 need_build_tools
 need_program protoc protobuf-compiler
 need_program java default-jre-headless
+# Of what the tests fetch and build themselves: Kafka, and an S3 server.
+need_program mvn maven
+need_program go golang-go
+need_program openssl openssl
 need_python test
 
 scratch=$(mktemp -d)

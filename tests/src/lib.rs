@@ -1,3 +1,17 @@
-//! Black-box tests of Weir: see `tests/`. And what tests of several packages share.
+//! Black-box tests of Weir: see `tests/`. And what tests of several packages share: programs they run, a real
+//! Kafka and a real S3 server, and faults between them.
+//!
+//! ```no_run
+//! let kafka = weir_tests::kafka::Kafka::start();
+//! println!("brokers at {}", kafka.bootstrap());
+//! ```
+//!
+//! Whatever is started here ends with its value, and with the test's process however that ends.
 
+pub mod cache;
+pub mod kafka;
 pub mod namespace;
+pub mod process;
+pub mod s3;
+pub mod tls;
+mod watchdog;

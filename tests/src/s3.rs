@@ -1,0 +1,148 @@
+//! A real S3 server, started by a test and gone with it: versitygw, which enforces signatures and conditional
+//! writes, over a folder.
+//!
+//! It is built from its Go module once, which takes minutes, and kept in the cache.
+
+#![allow(clippy::unwrap_used)]
+
+use std::net::TcpStream;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::time::Duration;
+
+use crate::cache;
+use crate::process::{Process, Scratch, free_port, wait_until};
+
+/// The release the tests run (Apache License 2.0).
+const VERSION: &str = "1.8.0";
+const START_LIMIT: Duration = Duration::from_secs(30);
+
+/// The one bucket there is.
+pub const BUCKET: &str = "weir";
+/// The access key of the one user.
+pub const ACCESS_KEY: &str = "test-access-key";
+/// Its secret.
+pub const SECRET_KEY: &str = "test-secret-key";
+/// The region the server says it is in.
+pub const REGION: &str = "us-east-1";
+
+/// A running server. Stopped, and its objects removed, when dropped.
+#[derive(Debug)]
+pub struct S3 {
+    process: Process,
+    home: Scratch,
+    port: u16,
+}
+
+impl S3 {
+    /// Starts a server with the empty bucket [`BUCKET`].
+    ///
+    /// # Panics
+    ///
+    /// Where it doesn't start; with what it wrote.
+    #[must_use]
+    pub fn start() -> Self {
+        let home = Scratch::new("s3");
+        std::fs::create_dir_all(home.path().join("buckets").join(BUCKET)).unwrap();
+        let port = free_port();
+        let mut s3 = Self { process: launch(home.path(), port), home, port };
+        s3.wait_until_ready();
+        s3
+    }
+
+    /// The endpoint, to be used with the bucket in the path: `http://127.0.0.1:PORT`.
+    pub fn endpoint(&self) -> String {
+        format!("http://127.0.0.1:{}", self.port)
+    }
+
+    /// The port of the endpoint on 127.0.0.1.
+    pub fn port(&self) -> u16 {
+        self.port
+    }
+
+    /// The server's process, to stop, pause or kill it.
+    pub fn process(&mut self) -> &mut Process {
+        &mut self.process
+    }
+
+    /// Starts it again on the same port with the same objects, after it was stopped or killed.
+    ///
+    /// # Panics
+    ///
+    /// Where it doesn't start; with what it wrote.
+    pub fn start_again(&mut self) {
+        self.process = launch(self.home.path(), self.port);
+        self.wait_until_ready();
+    }
+
+    /// The keys of all objects, sorted. They are read from the server's folder, past it: so these are what is
+    /// stored, whatever state the server is in.
+    pub fn keys(&self) -> Vec<String> {
+        let mut keys = Vec::new();
+        add_keys(&self.bucket(), "", &mut keys);
+        keys.sort_unstable();
+        keys
+    }
+
+    /// An object's bytes.
+    ///
+    /// # Panics
+    ///
+    /// Where there is no such object.
+    pub fn read(&self, key: &str) -> Vec<u8> {
+        std::fs::read(self.bucket().join(key)).unwrap()
+    }
+
+    /// The folder in which each object is a file, by its key.
+    pub fn bucket(&self) -> PathBuf {
+        self.home.path().join("buckets").join(BUCKET)
+    }
+
+    fn wait_until_ready(&mut self) {
+        let port = self.port;
+        let listens = || TcpStream::connect(("127.0.0.1", port)).is_ok();
+        let ready = wait_until(START_LIMIT, || listens() || self.process.status().is_some());
+        assert!(ready && self.process.status().is_none(), "the S3 server doesn't start:\n{}", self.process.log());
+    }
+}
+
+/// Adds the keys below a folder, whose own key is `prefix` with its `/`.
+fn add_keys(folder: &Path, prefix: &str, keys: &mut Vec<String>) {
+    for entry in std::fs::read_dir(folder).unwrap() {
+        let entry = entry.unwrap();
+        let name = entry.file_name().into_string().unwrap();
+        // Where the server keeps what isn't whole yet.
+        if prefix.is_empty() && name == ".sgwtmp" {
+            continue;
+        }
+        if entry.file_type().unwrap().is_dir() {
+            add_keys(&entry.path(), &format!("{prefix}{name}/"), keys);
+        } else {
+            keys.push(format!("{prefix}{name}"));
+        }
+    }
+}
+
+fn launch(home: &Path, port: u16) -> Process {
+    let mut command = Command::new(program());
+    command
+        .env("ROOT_ACCESS_KEY", ACCESS_KEY)
+        .env("ROOT_SECRET_KEY", SECRET_KEY)
+        .args(["--port", &format!("127.0.0.1:{port}"), "--region", REGION, "--quiet", "posix"])
+        .arg(home.join("buckets"));
+    Process::start(command, &home.join("server.log"))
+}
+
+/// The server's binary.
+fn program() -> PathBuf {
+    let folder = cache::folder(&format!("versitygw-{VERSION}"), |folder| {
+        // Without C, and at low priority: it takes minutes beside whatever else is being tested.
+        let mut go = Command::new("nice");
+        go.args(["-n", "10", "go", "install", "-ldflags=-s -w"])
+            .arg(format!("github.com/versity/versitygw/cmd/versitygw@v{VERSION}"))
+            .env("CGO_ENABLED", "0")
+            .env("GOBIN", folder);
+        cache::run(&mut go);
+    });
+    folder.join("versitygw")
+}
