@@ -9,9 +9,11 @@
 //! Whatever is started here ends with its value, and with the test's process however that ends.
 
 pub mod cache;
+pub mod fault_proxy;
 pub mod kafka;
 pub mod namespace;
 pub mod process;
+pub mod random;
 pub mod s3;
 pub mod tls;
 mod watchdog;

@@ -2,6 +2,8 @@
 
 #![allow(clippy::unwrap_used)]
 
+mod fault_proxy;
+
 use std::process::Command;
 use std::time::Duration;
 
