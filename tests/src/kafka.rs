@@ -10,6 +10,8 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 use std::time::Duration;
 
+use rdkafka::ClientConfig;
+
 use crate::cache;
 use crate::process::{Process, Scratch, Signal, free_port};
 use crate::tls::Authority;
@@ -48,6 +50,36 @@ impl Secured {
     /// The listener with TLS that asks clients for a certificate. The user is its common name.
     pub fn mtls_bootstrap(&self) -> String {
         format!("localhost:{}", self.mtls_port)
+    }
+
+    /// Settings of a client at that listener that is one of the [`USERS`].
+    pub fn sasl_client(&self, mechanism: &str, user: &str, password: &str) -> ClientConfig {
+        let mut config = self.tls_client(&self.sasl_bootstrap());
+        config
+            .set("security.protocol", "SASL_SSL")
+            .set("sasl.mechanism", mechanism)
+            .set("sasl.username", user)
+            .set("sasl.password", password);
+        config
+    }
+
+    /// Settings of a client at the listener for client certificates, with one for a user.
+    pub fn mtls_client(&self, user: &str) -> ClientConfig {
+        let identity = self.authority.identity(user).display().to_string();
+        let mut config = self.tls_client(&self.mtls_bootstrap());
+        config
+            .set("security.protocol", "SSL")
+            .set("ssl.certificate.location", &identity)
+            .set("ssl.key.location", &identity);
+        config
+    }
+
+    fn tls_client(&self, bootstrap: &str) -> ClientConfig {
+        let mut config = ClientConfig::new();
+        config
+            .set("bootstrap.servers", bootstrap)
+            .set("ssl.ca.location", self.authority.certificate().display().to_string());
+        config
     }
 
     /// Who signed the broker's certificate, and signs those of clients.

@@ -11,6 +11,7 @@
 pub mod cache;
 pub mod fault_proxy;
 pub mod kafka;
+pub mod messages;
 pub mod namespace;
 pub mod process;
 pub mod random;

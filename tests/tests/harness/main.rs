@@ -3,29 +3,13 @@
 #![allow(clippy::unwrap_used)]
 
 mod fault_proxy;
+mod kafka;
 
 use std::process::Command;
 use std::time::Duration;
 
-use weir_tests::kafka::Kafka;
 use weir_tests::process::{Process, Scratch, wait_until};
 use weir_tests::s3::S3;
-
-#[test]
-fn broker_keeps_topics_when_stopped_and_when_killed() {
-    let mut kafka = Kafka::start();
-    let topics = |kafka: &Kafka, arguments: &[&str]| {
-        let output = kafka.tool("org.apache.kafka.tools.TopicCommand", arguments);
-        assert!(output.status.success(), "{output:?}");
-        String::from_utf8(output.stdout).unwrap()
-    };
-    topics(&kafka, &["--create", "--topic", "kept", "--partitions", "3"]);
-    kafka.restart();
-    assert_eq!(topics(&kafka, &["--list"]).trim(), "kept");
-    kafka.kill();
-    kafka.start_again();
-    assert_eq!(topics(&kafka, &["--list"]).trim(), "kept");
-}
 
 #[test]
 fn s3_server_starts_again_with_its_objects() {
