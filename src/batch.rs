@@ -240,6 +240,8 @@ pub struct BatchBuilder {
     encoded_bytes: usize,
     max_bytes: usize,
     sequence: i64,
+    /// Packets in all batches that were finished.
+    packets: i64,
     /// Index in the batch's table of each interface of the capture that the batch uses.
     interfaces: BTreeMap<u32, u32>,
     /// The entry of `interfaces` used last: most packets come from the same one.
@@ -264,6 +266,7 @@ impl BatchBuilder {
             last_number: 0,
             last_ts_ns: 0,
             sequence: 0,
+            packets: 0,
             interfaces: BTreeMap::new(),
             last_interface: None,
         }
@@ -371,6 +374,8 @@ impl BatchBuilder {
         let mut batch = mem::replace(&mut self.batch, next);
         batch.data = mem::replace(&mut self.data, next_data).freeze();
         batch.sequence = self.sequence;
+        batch.packets_before = self.packets;
+        self.packets += i64::try_from(batch.packet_count()).unwrap_or(i64::MAX);
         batch.watermark_ns = watermark_ns;
         batch
     }
@@ -383,7 +388,7 @@ fn cleared<T>(mut value: T, clear: impl FnOnce(&mut T)) -> T {
 
 /// Upper bound of what a batch takes without packets and interfaces.
 fn fixed_bytes(batch: &PacketBatch) -> usize {
-    batch.sensor.len() + 512 // 13 numbers, 6 lengths, and the counters with the name of a source
+    batch.sensor.len() + 512 // 20 numbers, 8 lengths, and the counters with the name of a source
 }
 
 /// What a packet adds to the encoded batch, interface index at its widest of 65,536.

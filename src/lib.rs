@@ -14,6 +14,7 @@ mod partition_key;
 mod registry;
 mod reuse;
 pub mod text;
+pub mod topics;
 
 #[allow(missing_docs, clippy::doc_markdown, clippy::doc_lazy_continuation)]
 mod proto {
@@ -23,7 +24,7 @@ mod proto {
 pub use batch::{BatchBuilder, BatchError, Full, MAX_BATCH_BYTES, Packet, Packets, Partition};
 pub use encode::{Encode, wire};
 pub use partition_key::{PARTITION_KEY_VERSION, SensorKey, home_partition, partition, partition_key};
-pub use proto::{CaptureCounters, EndReason, Interface, Meta, PacketBatch, WeirdReason};
+pub use proto::{CaptureCounters, DeadLetter, EndReason, Interface, Meta, PacketBatch, PreviousRun, WeirdReason};
 pub use registry::{FieldInfo, FieldKind, RecordInfo, RecordType, Selection, UnknownRecord, Volume};
 pub use reuse::{Drafts, Nested, Record, Recycle, Spares};
 

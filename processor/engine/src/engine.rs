@@ -324,4 +324,7 @@ fn write_stats(out: &mut Output, counters: &record::CaptureCounters) {
     stats.dropped_interface_packets = counters.dropped_interface_packets;
     stats.late_packets = counters.late_packets;
     stats.damaged_packets = counters.damaged_packets;
+    stats.dropped_queue_packets = counters.dropped_queue_packets;
+    stats.dropped_spool_packets = counters.dropped_spool_packets;
+    stats.unsampled_packets = counters.unsampled_packets;
 }
