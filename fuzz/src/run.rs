@@ -68,7 +68,7 @@ impl Run {
     fn of(packets: &[OwnedPacket], limits: Limits, ends_batch: impl Fn(&OwnedPacket) -> bool) -> Self {
         let mut run = Self::default();
         let mut engine = Engine::new(0, limits, Selection::all());
-        let mut batch = empty_batch(1);
+        let mut batch = empty_batch(1, 1);
         let mut ts_ns = START_NS;
         for (number, packet) in (1..).zip(packets) {
             ts_ns = ts_ns.saturating_add(packet.control.step_ns());
@@ -79,7 +79,7 @@ impl Run {
                 let snapshot = engine.snapshot();
                 engine = Engine::restore(&snapshot, limits, Selection::all()).expect("an engine reads its own state");
                 assert!(engine.snapshot() == snapshot, "a restored engine has the state it was restored from");
-                batch = empty_batch(number + 1);
+                batch = empty_batch(batch.sequence + 1, number + 1);
             }
         }
         batch.end_of_capture = true;
@@ -93,12 +93,14 @@ impl Run {
 
 /// A batch whose watermark stays where nothing is late and nothing ends: so the cuts between batches
 /// can't show in the records.
-fn empty_batch(first_packet_number: i64) -> PacketBatch {
+fn empty_batch(sequence: i64, first_packet_number: i64) -> PacketBatch {
     let interfaces = Vec::new();
     PacketBatch {
         sensor: SENSOR.to_owned(),
         partition_count: 1,
+        sequence,
         first_packet_number,
+        packets_before: first_packet_number - 1,
         interfaces,
         watermark_ns: i64::MIN,
         ..PacketBatch::default()

@@ -1,19 +1,30 @@
 //! The engine: batches in, records out, and all state in between.
 
-use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
+use std::{
+    any::Any,
+    panic::{AssertUnwindSafe, catch_unwind},
+};
 
-use weir_contract::{BatchError, Packet, PacketBatch, Selection, SensorKey, WeirdReason, partition_key, record};
+use weir_contract::{
+    BatchError, Packet, PacketBatch, PreviousRun, RecordType, Selection, WeirdReason, partition_key,
+    record::{self, CaptureLossReason},
+};
 
 use crate::{
     cursor::Malformed,
     datagram::{Expectations, ParserState},
     defrag::{Fragments, Incomplete},
-    flow::{Ended, FlowTable, Identity, Seen, SensorHash, write_connection},
+    flow::{Ended, FlowTable, Identity, Seen, write_connection},
     layers::{Arrival, State, Table, Walk},
     limits::Limits,
-    output::{Output, RecordSink, Scope, encode_sensor},
+    output::{Output, RecordSink, Scope},
+    sensors::{Arrival as BatchArrival, Gap, Loss, Sensor, Sensors},
     slab::Slab,
 };
+
+/// First ordinal of what a packet's datagram is found to lack after the packet. More than a packet causes
+/// at once.
+const AFTERWARDS: u32 = 1 << 16;
 
 /// Records are handed to the sink when so many bytes of them have gathered.
 const DRAIN_BYTES: usize = 256 << 10;
@@ -21,7 +32,7 @@ const DRAIN_BYTES: usize = 256 << 10;
 /// Decodes the packets of one partition into records.
 pub struct Engine {
     pub(crate) state: State,
-    pub(crate) sensors: Vec<Sensor>,
+    pub(crate) sensors: Sensors,
     pub(crate) counters: Counters,
 }
 
@@ -40,6 +51,12 @@ pub struct Counters {
     pub evicted_datagrams: u64,
     /// Packets whose decoder failed.
     pub failed_packets: u64,
+    /// Batches that came again and were dropped.
+    #[serde(skip)]
+    pub repeated_batches: u64,
+    /// Packets of batches that never came.
+    #[serde(skip)]
+    pub lost_packets: u64,
 }
 
 impl Counters {
@@ -51,6 +68,8 @@ impl Counters {
         self.evicted_flows += other.evicted_flows;
         self.evicted_datagrams += other.evicted_datagrams;
         self.failed_packets += other.failed_packets;
+        self.repeated_batches += other.repeated_batches;
+        self.lost_packets += other.lost_packets;
     }
 
     /// These, so far from an overflow that they can go on.
@@ -63,35 +82,30 @@ impl Counters {
             evicted_flows: bounded(self.evicted_flows),
             evicted_datagrams: bounded(self.evicted_datagrams),
             failed_packets: bounded(self.failed_packets),
+            repeated_batches: bounded(self.repeated_batches),
+            lost_packets: bounded(self.lost_packets),
         }
     }
 }
 
-/// One run of a sensor.
-pub(crate) struct Sensor {
-    pub(crate) name: String,
-    pub(crate) epoch: i64,
-    pub(crate) watermark_ns: i64,
-    key: SensorKey,
-    /// Encoded beginning of its records' Meta.
-    prefix: Vec<u8>,
-    /// SHA-256 that has taken in name and epoch.
-    hash: SensorHash,
-    pub(crate) finished: bool,
+/// Why a batch was not decoded.
+#[derive(Debug, thiserror::Error)]
+pub enum PushError {
+    /// Its columns disagree; the engine took no note of it.
+    #[error(transparent)]
+    Batch(#[from] BatchError),
+    /// The core panicked: a bug. The engine's state can't be trusted any more, so it is to be dropped.
+    #[error("the engine panicked at {}: {message}", at(*.packet_number))]
+    Panicked {
+        /// The packet it panicked at; `None` behind the last one.
+        packet_number: Option<i64>,
+        /// What the panic said.
+        message: String,
+    },
 }
 
-impl Sensor {
-    pub(crate) fn new(name: &str, epoch: i64) -> Self {
-        Self {
-            name: name.to_owned(),
-            epoch,
-            watermark_ns: i64::MIN,
-            key: SensorKey::new(name),
-            prefix: encode_sensor(name, epoch),
-            hash: SensorHash::new(name, epoch),
-            finished: false,
-        }
-    }
+fn at(packet_number: Option<i64>) -> String {
+    packet_number.map_or_else(|| "the end of a batch".to_owned(), |number| format!("packet {number}"))
 }
 
 impl Engine {
@@ -108,24 +122,64 @@ impl Engine {
             parsing: None,
             path: String::new(),
         };
-        Self { state, sensors: Vec::new(), counters: Counters::default() }
+        Self { state, sensors: Sensors::default(), counters: Counters::default() }
     }
 
-    /// Decodes a batch. Records of flows that its watermark ends follow those of its packets.
+    /// Decodes a batch, unless it came before. Records of flows that its watermark ends follow those of its
+    /// packets. Packets that the sequence says are missing before it are reported, and lost for good.
     ///
     /// # Errors
     ///
-    /// A batch whose columns disagree is refused whole.
-    pub fn push(&mut self, batch: &PacketBatch, sink: &mut impl RecordSink) -> Result<(), BatchError> {
-        let packets = batch.packets()?;
-        let sensor = self.sensor(&batch.sensor, batch.epoch);
-        let mut packets = packets.into_iter();
+    /// A batch whose columns disagree is refused whole. After a panic the engine is to be dropped.
+    pub fn push(&mut self, batch: &PacketBatch, sink: &mut impl RecordSink) -> Result<(), PushError> {
+        self.push_without(batch, &[], sink)
+    }
+
+    /// As [`Self::push`], but leaves out the packets of these numbers: an engine panicked at them before.
+    ///
+    /// # Errors
+    ///
+    /// As those of [`Self::push`].
+    pub fn push_without(
+        &mut self,
+        batch: &PacketBatch,
+        skipped: &[i64],
+        sink: &mut impl RecordSink,
+    ) -> Result<(), PushError> {
+        // Refused before anything takes note of it.
+        batch.packets()?;
+        let mut current = None;
+        let run = catch_unwind(AssertUnwindSafe(|| self.take(batch, skipped, &mut current, sink)));
+        let panicked = |panic| PushError::Panicked { packet_number: current, message: message(panic) };
+        run.map_err(panicked)?.map_err(PushError::Batch)
+    }
+
+    /// Takes a batch, with the number of the packet that it is at in `current`.
+    fn take(
+        &mut self,
+        batch: &PacketBatch,
+        skipped: &[i64],
+        current: &mut Option<i64>,
+        sink: &mut impl RecordSink,
+    ) -> Result<(), BatchError> {
+        let sensor = self.sensor(&batch.sensor, batch.epoch, sink);
+        match self.sensors.hear(sensor, batch) {
+            BatchArrival::Repeated => {
+                self.counters.repeated_batches += 1;
+                return Ok(());
+            }
+            BatchArrival::Next(loss) => self.report(sensor, batch, loss),
+        }
+        if let Some(previous) = batch.previous_run.as_ref().filter(|previous| previous.epoch != batch.epoch) {
+            self.close_run(batch, previous, sink);
+        }
+        let mut packets = batch.packets()?.filter(|packet| !skipped.contains(&packet.number));
         loop {
-            let mut current = None;
+            let mut at = None;
             let mut mark = 0;
             let run = catch_unwind(AssertUnwindSafe(|| {
                 for packet in packets.by_ref() {
-                    current = Some(packet);
+                    at = Some(packet);
                     mark = self.state.out.mark();
                     let interface = usize::try_from(packet.interface).ok().and_then(|at| batch.interfaces.get(at));
                     self.decode(sensor, packet, interface.map_or("", |interface| &interface.name));
@@ -134,25 +188,50 @@ impl Engine {
                     }
                 }
             }));
+            *current = at.map(|packet| packet.number);
             match run {
                 Ok(()) => break,
-                Err(panic) => match (self.state.parsing.take(), current) {
-                    (Some(flow), Some(packet)) => self.fail(sensor, flow, packet, mark),
+                Err(panic) => match (self.state.parsing.take(), at) {
+                    (Some(flow), Some(packet)) => {
+                        self.fail(sensor, flow, packet, mark);
+                        sink.failed(&packet, &message(panic));
+                    }
                     // Not a parser but the core itself: its state can't be trusted any more.
-                    _ => resume_unwind(panic),
+                    _ => std::panic::resume_unwind(panic),
                 },
             }
         }
+        if let (Some(number), Some(of)) = (*current, self.sensors.get_mut(sensor)) {
+            of.heard.packet_number = number;
+        }
+        *current = None;
         self.advance(sensor, batch, sink);
         self.state.out.drain_to(sink);
         Ok(())
     }
 
+    /// Says when the batch to come was appended to the log, ms since 1970-01-01 UTC. A sensor of which nothing
+    /// was appended for ten minutes is over.
+    pub fn append(&mut self, appended_ms: i64, sink: &mut impl RecordSink) {
+        for sensor in self.sensors.append(appended_ms) {
+            self.finish_sensor(sensor, sink);
+        }
+        self.state.out.drain_to(sink);
+    }
+
+    /// Says that offsets of the log, first and last, could not be read: packets that turn out to be missing
+    /// are missing for that reason.
+    pub fn miss(&mut self, reason: CaptureLossReason, offsets: (i64, i64)) {
+        let (first_offset, last_offset) = offsets;
+        self.sensors.miss(Gap { reason, first_offset, last_offset });
+    }
+
     /// Ends all flows of a sensor's run, as its end-of-capture batch does.
     pub fn finish(&mut self, sensor: &str, epoch: i64, sink: &mut impl RecordSink) {
-        let index = self.sensor(sensor, epoch);
-        self.finish_sensor(index, sink);
-        self.state.out.drain_to(sink);
+        if let Some(index) = self.sensors.find(sensor, epoch) {
+            self.finish_sensor(index, sink);
+            self.state.out.drain_to(sink);
+        }
     }
 
     /// What was counted.
@@ -165,29 +244,49 @@ impl Engine {
         self.state.flows.len()
     }
 
-    fn sensor(&mut self, name: &str, epoch: i64) -> u16 {
-        let known = self.sensors.iter().position(|sensor| sensor.epoch == epoch && sensor.name == name);
-        let index = known.unwrap_or_else(|| {
-            let sensor = Sensor::new(name, epoch);
-            match self.sensors.iter().position(|sensor| sensor.finished) {
-                Some(free) => {
-                    self.sensors[free] = sensor;
-                    free
-                }
-                None => {
-                    self.sensors.push(sensor);
-                    self.sensors.len() - 1
-                }
-            }
-        });
-        // More than 65,535 sensors at once in one partition share the last one's clock.
-        u16::try_from(index).unwrap_or(u16::MAX)
+    fn sensor(&mut self, name: &str, epoch: i64, sink: &mut impl RecordSink) -> u16 {
+        if let Some(known) = self.sensors.find(name, epoch) {
+            return known;
+        }
+        if let Some(oldest) = self.sensors.to_give_up() {
+            self.finish_sensor(oldest, sink);
+        }
+        self.sensors.insert(Sensor::new(name, epoch))
+    }
+
+    /// Ends the run before the batch's, of which nothing more will come.
+    fn close_run(&mut self, batch: &PacketBatch, previous: &PreviousRun, sink: &mut impl RecordSink) {
+        let known = self.sensors.find(&batch.sensor, previous.epoch);
+        if known.is_none() && previous.last_sequence <= 0 {
+            return;
+        }
+        let index = self.sensor(&batch.sensor, previous.epoch, sink);
+        let loss = self.sensors.hear_end(index, previous.last_sequence, previous.packets);
+        self.report(index, batch, loss);
+        self.finish_sensor(index, sink);
+    }
+
+    /// Writes what a run lacks. The batch says in which partition.
+    fn report(&mut self, sensor: u16, batch: &PacketBatch, loss: Option<Loss>) {
+        let (Some(of), Some(loss)) = (self.sensors.get_mut(sensor), loss) else { return };
+        let lost = &mut self.counters.lost_packets;
+        *lost = lost.saturating_add(loss.packets.unsigned_abs());
+        let ordinal = of.next_loss(batch.partition, batch.partition_count);
+        let out = &mut self.state.out;
+        out.return_to_packet(&of.prefix, of.heard.packet_number, of.time_ns(), (RecordType::CaptureLoss, ordinal));
+        let Some(mut record) = out.record::<record::CaptureLoss>() else { return };
+        record.set_reason(loss.reason);
+        record.partition = batch.partition;
+        record.packets = Some(loss.packets);
+        record.first_sequence = Some(loss.first_sequence);
+        record.last_sequence = Some(loss.last_sequence);
+        (record.first_offset, record.last_offset) = loss.offsets.unzip();
     }
 
     fn decode(&mut self, sensor: u16, packet: Packet<'_>, interface: &str) {
         self.counters.packets += 1;
         self.counters.bytes += packet.data.len() as u64;
-        let Some(of) = self.sensors.get(usize::from(sensor)) else { return };
+        let Some(of) = self.sensors.get(sensor) else { return };
         self.state.out.begin_packet(&of.prefix, packet.number, packet.ts_ns);
         let arrival = Arrival {
             packet,
@@ -217,7 +316,7 @@ impl Engine {
             parsers.remove(parser);
         }
         flows.fail_parser(flow);
-        let Some(of) = self.sensors.get(usize::from(sensor)) else { return };
+        let Some(of) = self.sensors.get(sensor) else { return };
         out.begin_packet(&of.prefix, packet.number, packet.ts_ns);
         let malformed =
             Malformed { reason: WeirdReason::DecoderError, detail: "the decoder failed", offset: 0, shortage: None };
@@ -230,10 +329,11 @@ impl Engine {
 
     /// Moves the sensor's time on, and ends what that ends.
     fn advance(&mut self, sensor: u16, batch: &PacketBatch, sink: &mut impl RecordSink) {
-        let Some(of) = self.sensors.get_mut(usize::from(sensor)) else { return };
+        let Some(of) = self.sensors.get_mut(sensor) else { return };
         if let Some(counters) = &batch.counters {
-            let last_number = batch.first_packet_number.max(counters.packets);
-            self.state.out.begin_packet(&of.prefix, last_number, counters.last_packet_ts_ns);
+            let number = batch.first_packet_number.max(counters.packets);
+            let ordinal = (RecordType::CaptureStats, of.next_stats(number));
+            self.state.out.return_to_packet(&of.prefix, number, counters.last_packet_ts_ns, ordinal);
             write_stats(&mut self.state.out, counters);
         }
         of.watermark_ns = of.watermark_ns.max(batch.watermark_ns);
@@ -252,7 +352,7 @@ impl Engine {
         self.write_incomplete(sensor, &incomplete);
         let all = self.state.flows.take_all(sensor);
         self.end_flows(&all, record::EndReason::EndOfCapture, sink);
-        if let Some(of) = self.sensors.get_mut(usize::from(sensor)) {
+        if let Some(of) = self.sensors.get_mut(sensor) {
             of.finished = true;
         }
     }
@@ -271,20 +371,33 @@ impl Engine {
     }
 
     fn write_incomplete(&mut self, sensor: u16, incomplete: &[Incomplete]) {
-        let Some(of) = self.sensors.get(usize::from(sensor)) else { return };
+        let Some(of) = self.sensors.get(sensor) else { return };
         for datagram in incomplete {
             let out = &mut self.state.out;
-            out.return_to_packet(&of.prefix, datagram.last_packet_number, datagram.first_ts_ns);
+            out.return_to_packet(
+                &of.prefix,
+                datagram.last_packet_number,
+                datagram.first_ts_ns,
+                (RecordType::Weird, AFTERWARDS),
+            );
             self.counters.evicted_datagrams += u64::from(datagram.reason == WeirdReason::Evicted);
             write_incomplete(out, datagram);
         }
     }
 }
 
+/// What a panic said.
+fn message(panic: Box<dyn Any + Send>) -> String {
+    match panic.downcast::<String>() {
+        Ok(text) => *text,
+        Err(panic) => panic.downcast_ref::<&str>().map_or("no reason given", |text| text).to_owned(),
+    }
+}
+
 /// Writes what a flow was, counts how it ended, and lets its parser go.
 fn write_ended(
     ended: Ended<'_>,
-    sensors: &[Sensor],
+    sensors: &Sensors,
     out: &mut Output,
     parsers: &mut Slab<ParserState>,
     counters: &mut Counters,
@@ -295,7 +408,7 @@ fn write_ended(
     }
     counters.late_flows += u64::from(flow.is_late());
     counters.evicted_flows += u64::from(reason == record::EndReason::Evicted);
-    let Some(of) = sensors.get(usize::from(flow.sensor())) else { return };
+    let Some(of) = sensors.get(flow.sensor()) else { return };
     if !out.selects::<record::Connection>() {
         return;
     }

@@ -18,7 +18,7 @@
 //! let mut records = Count(0);
 //! engine.push(&PacketBatch::default(), &mut records)?;
 //! assert_eq!(records.0, 0);
-//! # Ok::<(), weir_contract::BatchError>(())
+//! # Ok::<(), weir_engine::PushError>(())
 //! ```
 
 mod address;
@@ -35,6 +35,7 @@ mod limits;
 mod names;
 mod output;
 mod protocols;
+mod sensors;
 mod slab;
 mod snapshot;
 #[cfg(test)]
@@ -42,7 +43,7 @@ mod snapshot;
 mod testing;
 
 pub use cursor::{Cursor, Malformed};
-pub use engine::{Counters, Engine};
+pub use engine::{Counters, Engine, PushError};
 pub use limits::Limits;
 pub use output::RecordSink;
 pub use protocols::{Protocol, protocols};

@@ -8,7 +8,7 @@ use std::{
 
 use prost::{Message as _, encoding::encode_varint};
 use weir_contract::{
-    Drafts, Meta, Nested, Record, RecordType, Selection, Spares, WeirdReason, record, text::push_escaped, wire,
+    Drafts, Meta, Nested, Packet, Record, RecordType, Selection, Spares, WeirdReason, record, text::push_escaped, wire,
 };
 
 use crate::{
@@ -22,6 +22,9 @@ use crate::{
 pub trait RecordSink {
     /// One record: its type and its protobuf encoding.
     fn record(&mut self, record_type: RecordType, bytes: &[u8]);
+
+    /// A packet whose decoder panicked, and what the panic said. Its records so far are taken back.
+    fn failed(&mut self, _packet: &Packet<'_>, _message: &str) {}
 }
 
 /// What records of one layer or connection have in common.
@@ -59,10 +62,6 @@ const NOTES_MAX: usize = 16;
 
 /// Packets are numbered from 1.
 const NO_PACKET: i64 = 0;
-
-/// First ordinal of what a packet's datagram is found to lack after the packet. More than a packet causes
-/// at once.
-const AFTERWARDS: u32 = 1 << 16;
 
 /// Where decoders write.
 pub struct Output {
@@ -120,10 +119,17 @@ impl Output {
         self.writer.packet_number = NO_PACKET;
     }
 
-    /// As [`Self::begin_packet`] of a packet that is over and whose records of this kind were waited for.
-    pub(crate) fn return_to_packet(&mut self, sensor_prefix: &[u8], packet_number: i64, ts_ns: i64) {
+    /// As [`Self::begin_packet`] of a packet that is over. `first` says from which ordinal on there are no
+    /// records of that type yet.
+    pub(crate) fn return_to_packet(
+        &mut self,
+        sensor_prefix: &[u8],
+        packet_number: i64,
+        ts_ns: i64,
+        first: (RecordType, u32),
+    ) {
         self.begin_packet(sensor_prefix, packet_number, ts_ns);
-        self.writer.ordinals.push((RecordType::Weird, AFTERWARDS));
+        self.writer.ordinals.push(first);
     }
 
     /// Changes the sensor of the records to come.

@@ -4,15 +4,16 @@ use prost::Message as _;
 use serde::{Serialize, de::DeserializeOwned};
 use weir_contract::{
     Selection,
-    record::{EngineState, Section, SensorState},
+    record::{EngineState, GapState, Section, SensorState},
 };
 
 use crate::{
     datagram::ParserState,
     defrag::Fragments,
-    engine::{Counters, Engine, Sensor},
+    engine::{Counters, Engine},
     flow::snapshot::section,
     limits::Limits,
+    sensors::{Gap, Heard, Sensor, Sensors},
 };
 
 /// What this release writes and reads.
@@ -50,6 +51,12 @@ impl Engine {
             fragments: save("fragments", &self.state.fragments),
             expectations: save("expectations", &self.state.expectations),
             counters: save("counters", &self.counters),
+            batches: self.sensors.batches,
+            appended_ms: self.sensors.appended_ms,
+            gaps: self.sensors.gaps,
+            gap: self.sensors.gap.map(save_gap),
+            repeated_batches: self.counters.repeated_batches,
+            lost_packets: self.counters.lost_packets,
         };
         state.encode_to_vec()
     }
@@ -70,7 +77,7 @@ impl Engine {
             return Err(damaged("the places of flows leave gaps or come twice"));
         }
         let mut engine = Self::new(saved.seed, limits, selection);
-        engine.sensors = saved.sensors.iter().map(load_sensor).collect();
+        engine.load_sensors(&saved);
         for flow in &saved.flows {
             let parser = flow.decoder.as_ref().and_then(load_parser);
             let parser = parser.map(|parser| engine.state.parsers.insert(parser));
@@ -80,8 +87,43 @@ impl Engine {
         let fragments = load::<Fragments>(saved.fragments).and_then(|saved| saved.restored(limits.fragment_bytes));
         engine.state.fragments = fragments.ok_or_else(|| damaged("the fragments can't be read"))?;
         engine.state.expectations = load(saved.expectations).unwrap_or_default();
-        engine.counters = load(saved.counters).map(Counters::bounded).unwrap_or_default();
+        let counters: Counters = load(saved.counters).unwrap_or_default();
+        let (repeated_batches, lost_packets) = (saved.repeated_batches, saved.lost_packets);
+        engine.counters = Counters { repeated_batches, lost_packets, ..counters }.bounded();
         Ok(engine)
+    }
+
+    /// What is known of sensors' runs, without their flows: enough for an engine that goes on without its
+    /// state to know which batches came before, and which are missing.
+    pub fn runs(&self) -> EngineState {
+        EngineState {
+            format: FORMAT,
+            sensors: self.sensors.iter().map(save_sensor).collect(),
+            batches: self.sensors.batches,
+            appended_ms: self.sensors.appended_ms,
+            gaps: self.sensors.gaps,
+            gap: self.sensors.gap.map(save_gap),
+            ..EngineState::default()
+        }
+    }
+
+    /// Takes what another engine knew of sensors' runs, in place of its own knowledge.
+    #[must_use]
+    pub fn with_runs(mut self, runs: &EngineState) -> Self {
+        self.load_sensors(runs);
+        self
+    }
+
+    fn load_sensors(&mut self, saved: &EngineState) {
+        let mut sensors = Sensors::default();
+        sensors.batches = saved.batches;
+        sensors.appended_ms = saved.appended_ms;
+        sensors.gaps = saved.gaps;
+        sensors.gap = saved.gap.as_ref().map(load_gap);
+        for sensor in &saved.sensors {
+            sensors.insert(load_sensor(sensor));
+        }
+        self.sensors = sensors;
     }
 }
 
@@ -95,11 +137,21 @@ fn indexes_agree(saved: &EngineState) -> bool {
 }
 
 fn save_sensor(sensor: &Sensor) -> SensorState {
+    let heard = &sensor.heard;
     SensorState {
         name: sensor.name.clone(),
         epoch: sensor.epoch,
         watermark_ns: (sensor.watermark_ns != i64::MIN).then_some(sensor.watermark_ns),
         finished: sensor.finished,
+        sequence: heard.sequence,
+        packets: heard.packets,
+        packet_number: heard.packet_number,
+        batch_ordinal: heard.ordinal,
+        appended_ms: heard.appended_ms,
+        stats_packet_number: heard.stats.0,
+        stats_count: heard.stats.1,
+        losses: heard.losses,
+        gaps: heard.gaps,
     }
 }
 
@@ -107,7 +159,25 @@ fn load_sensor(state: &SensorState) -> Sensor {
     let mut sensor = Sensor::new(&state.name, state.epoch);
     sensor.watermark_ns = state.watermark_ns.unwrap_or(i64::MIN);
     sensor.finished = state.finished;
+    sensor.heard = Heard {
+        sequence: state.sequence,
+        packets: state.packets,
+        packet_number: state.packet_number,
+        ordinal: state.batch_ordinal,
+        appended_ms: state.appended_ms,
+        stats: (state.stats_packet_number, state.stats_count),
+        losses: state.losses,
+        gaps: state.gaps,
+    };
     sensor
+}
+
+fn save_gap(gap: Gap) -> GapState {
+    GapState { reason: gap.reason.into(), first_offset: gap.first_offset, last_offset: gap.last_offset }
+}
+
+fn load_gap(state: &GapState) -> Gap {
+    Gap { reason: state.reason(), first_offset: state.first_offset, last_offset: state.last_offset }
 }
 
 fn save_parser(parser: &ParserState) -> Option<Section> {
@@ -131,6 +201,8 @@ fn load<T: DeserializeOwned>(saved: Option<Section>) -> Option<T> {
 
 #[cfg(test)]
 mod tests {
+    use weir_contract::PacketBatch;
+
     use super::*;
     use crate::testing::{self, ETHERNET, Records};
 
@@ -174,7 +246,7 @@ mod tests {
             let side = weir_contract::record::FlowSideState { packets: u64::MAX, ..Default::default() };
             flow.detail = Some(weir_contract::record::FlowDetailState { orig: Some(side), ..Default::default() });
         });
-        let batch = testing::batch(ETHERNET, &[testing::udp(1, 2, b"x")]);
+        let batch = PacketBatch { sequence: 2, ..testing::batch(ETHERNET, &[testing::udp(1, 2, b"x")]) };
         engine.unwrap().push(&batch, &mut Records::default()).unwrap();
     }
 }

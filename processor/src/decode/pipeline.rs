@@ -7,6 +7,7 @@
 
 use std::{
     collections::BTreeMap,
+    panic::resume_unwind,
     sync::{
         Arc,
         atomic::{AtomicBool, Ordering},
@@ -16,7 +17,7 @@ use std::{
 };
 
 use weir_contract::{PacketBatch, RecordType, Selection, wire};
-use weir_engine::{Counters, Engine, Limits, RecordSink};
+use weir_engine::{Counters, Engine, Limits, PushError, RecordSink};
 
 use super::tally::Tally;
 use crate::output::{self, Output, OutputError};
@@ -147,13 +148,13 @@ impl Pipeline {
         };
         for Worker { batches, thread } in self.workers {
             drop(batches);
-            let (tally, counters) = thread.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic));
+            let (tally, counters) = thread.join().unwrap_or_else(|panic| resume_unwind(panic));
             finished.tally.add(&tally);
             finished.counters.add(&counters);
         }
         for Writer { order, thread } in self.writers {
             drop(order);
-            let (written, errors) = thread.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic));
+            let (written, errors) = thread.join().unwrap_or_else(|panic| resume_unwind(panic));
             finished.written.extend(written);
             finished.errors.extend(errors);
         }
@@ -185,9 +186,11 @@ fn decode(
     let mut engines: BTreeMap<u32, Engine> = BTreeMap::new();
     for batch in batches {
         let of = engines.entry(batch.partition).or_insert_with(&engine);
-        // The batcher is ours: its columns agree.
-        if of.push(&batch, &mut records).is_err() {
-            records.tally.refused_batches += 1;
+        match of.push(&batch, &mut records) {
+            Ok(()) => {}
+            // The batcher is ours: its columns agree.
+            Err(PushError::Batch(_)) => records.tally.refused_batches += 1,
+            Err(panicked @ PushError::Panicked { .. }) => resume_unwind(Box::new(panicked.to_string())),
         }
         records.end_batch();
         // Nobody takes it back at the end.

@@ -236,13 +236,13 @@ fn a_flow_is_written_when_the_watermark_has_passed_its_timeout_and_the_grace() {
 fn a_packet_that_is_far_behind_begins_a_late_connection() {
     let mut engine = Engine::new(0, Limits::per_partition(1), Selection::default());
     let mut records = Records::default();
-    let mut push = |ts_ns: i64, port: u16, end_of_capture: bool| {
+    let mut push = |sequence: i64, ts_ns: i64, port: u16, end_of_capture: bool| {
         let batch = testing::batch_at(ETHERNET, &[(ts_ns, testing::udp(port, 2, b"x"))]);
-        engine.push(&weir_contract::PacketBatch { end_of_capture, ..batch }, &mut records).unwrap();
+        engine.push(&weir_contract::PacketBatch { sequence, end_of_capture, ..batch }, &mut records).unwrap();
     };
-    push(100 * SECOND, 1, false);
-    push(90 * SECOND, 2, false);
-    push(89 * SECOND, 3, true);
+    push(1, 100 * SECOND, 1, false);
+    push(2, 90 * SECOND, 2, false);
+    push(3, 89 * SECOND, 3, true);
     let late: Vec<_> = records.of::<Connection>().iter().map(|c| (c.meta.as_ref().unwrap().src_port, c.late)).collect();
     assert_eq!(late, [(3, true), (2, false), (1, false)]);
     assert_eq!(engine.counters().late_flows, 1);
