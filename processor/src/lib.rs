@@ -7,6 +7,7 @@ mod cli;
 pub mod config;
 mod decode;
 pub mod output;
+pub mod processor;
 mod terminal;
 
 pub use cli::run;

@@ -19,6 +19,9 @@ use crate::{
 /// What this release writes and reads.
 const FORMAT: u32 = 1;
 
+/// Runs that are over in [`Engine::runs`].
+const FINISHED_RUNS: usize = 100;
+
 /// Why a snapshot can't be restored.
 #[derive(Debug, thiserror::Error)]
 pub enum SnapshotError {
@@ -94,11 +97,15 @@ impl Engine {
     }
 
     /// What is known of sensors' runs, without their flows: enough for an engine that goes on without its
-    /// state to know which batches came before, and which are missing.
+    /// state to know which batches came before, and which are missing. Of runs that are over only the last
+    /// hundred are in it, since it is written all the time.
     pub fn runs(&self) -> EngineState {
+        let mut runs: Vec<&Sensor> = self.sensors.iter().collect();
+        runs.sort_by_key(|run| (run.finished, std::cmp::Reverse(run.heard.ordinal)));
+        let live = runs.iter().filter(|run| !run.finished).count();
         EngineState {
             format: FORMAT,
-            sensors: self.sensors.iter().map(save_sensor).collect(),
+            sensors: runs.into_iter().take(live + FINISHED_RUNS).map(save_sensor).collect(),
             batches: self.sensors.batches,
             appended_ms: self.sensors.appended_ms,
             gaps: self.sensors.gaps,

@@ -1,0 +1,581 @@
+//! The life of one partition, without Kafka: restored from what `weir-state` holds, replayed in silence up to
+//! the committed offset, then live.
+//!
+//! Whatever happens in between, a crash, an aborted transaction or another owner, the records that were
+//! committed are those of a life without it: records, offset and state are committed together or not at
+//! all, and what is not committed is forgotten with its [`Partition`].
+
+use std::{sync::Arc, time::Duration};
+
+use prost::Message as _;
+use weir_contract::{
+    DeadLetter, Encode as _, Packet, PacketBatch, RecordType, Selection,
+    record::{CaptureLoss, CaptureLossReason, Fingerprint, Meta, Progress, Skipped, SnapshotPointer},
+};
+use weir_engine::{Counters, Engine, Limits, PushError, RecordSink};
+use xxhash_rust::xxh3::xxh3_64;
+
+use super::state::{Entry, Kept, Unusable, progress_entry, snapshot_entries};
+
+/// Deaths of owners at one offset after which messages are decoded one at a time.
+const DEATHS_BEFORE_CARE: u32 = 2;
+
+/// Deaths while a message was decoded alone after which it is not tried again.
+const TRIES_MAX: u32 = 3;
+
+/// So many messages are decoded with care: more than a transaction holds.
+const CAREFUL_MESSAGES: i64 = 256;
+
+/// A state smaller than this is snapshot after 4 times as much input, bytes.
+const SNAPSHOT_INPUT_MIN: u64 = 4 << 20;
+
+/// Bytes of a dead letter's payload.
+const LETTER_MAX: usize = 900_000;
+
+/// Bytes at the beginning of a message that tell it from others: sensor, epoch and sequence are there.
+const HEAD_BYTES: usize = 1024;
+
+/// What all partitions of a process share.
+#[derive(Debug, Clone)]
+pub struct Rules {
+    /// Name of `weir-packets`.
+    pub topic: String,
+    /// Its number of partitions.
+    pub partition_count: u32,
+    /// Bounds of one engine.
+    pub limits: Limits,
+    /// The record types to write.
+    pub selection: Selection,
+    /// Key of hash tables.
+    pub seed: u64,
+    /// Build and settings.
+    pub fingerprint: Fingerprint,
+    /// Instance and worker, and what tells this process from the one before.
+    pub owner: String,
+    /// A snapshot is due when the last one is so old.
+    pub snapshot_age: Duration,
+}
+
+/// A message of `weir-packets`.
+#[derive(Debug, Clone, Copy)]
+pub struct Message<'a> {
+    /// Its offset.
+    pub offset: i64,
+    /// When it was appended, ms since 1970-01-01 UTC.
+    pub appended_ms: i64,
+    /// Its value, if it has one.
+    pub value: Option<&'a [u8]>,
+}
+
+/// Where a live partition writes: into the transaction.
+pub trait Outbox {
+    /// A record that packets of the partition gave.
+    fn record(&mut self, partition: u32, record_type: RecordType, bytes: &[u8]);
+    /// What could not be decoded.
+    fn dead_letter(&mut self, letter: DeadLetter);
+}
+
+/// What became of a message.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Taken {
+    /// It was known.
+    Discarded,
+    /// It brought the state on, and nothing else.
+    Replayed,
+    /// It gave records.
+    Decoded,
+    /// It can't be taken before a commit: to be given again after it.
+    CommitFirst,
+}
+
+/// Why a partition can't go on.
+#[derive(Debug, Clone, PartialEq, thiserror::Error)]
+pub enum Failure {
+    /// Its engine panicked: it is to be restored with this left out.
+    #[error("partition {partition}: {}; it is skipped from now on", .skipped.reason)]
+    Panicked {
+        /// The partition.
+        partition: u32,
+        /// What to leave out.
+        skipped: Skipped,
+    },
+    /// The log is not the one that the progress is about.
+    #[error(
+        "{topic} partition {partition} is not the log that was read before: {what}. If it was created anew on purpose, \
+         delete the state topic too, or use another topic prefix"
+    )]
+    Foreign {
+        /// The topic.
+        topic: String,
+        /// The partition.
+        partition: u32,
+        /// How that shows.
+        what: String,
+    },
+    /// The progress record can't be read.
+    #[error("partition {partition}: the progress record in the state topic can't be read: {error}; was it written by another program?")]
+    Progress {
+        /// The partition.
+        partition: u32,
+        /// What is wrong with it.
+        error: String,
+    },
+}
+
+/// What an operator should know of a restored partition.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Note {
+    /// The engine goes on without its flows.
+    Partial(String),
+    /// Offsets that were deleted before they were read, first and last.
+    Lost(i64, i64),
+    /// Replay goes over messages that another build or other settings decoded.
+    OtherSettings,
+    /// Owners died at this offset, so messages are decoded one at a time for a while.
+    Careful,
+}
+
+/// One transaction's part for a partition.
+#[derive(Debug, Clone)]
+pub struct Commit {
+    /// Offset to commit for the group.
+    pub offset: i64,
+    /// Messages for the partition of `weir-state`.
+    pub entries: Vec<Entry>,
+    /// Bytes of the snapshot that is among them.
+    pub snapshot_bytes: Option<u64>,
+    progress: Progress,
+}
+
+/// What a commit is for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Purpose {
+    /// To go on.
+    Continue,
+    /// To go on, with a snapshot.
+    Snapshot,
+    /// To let go.
+    Release,
+}
+
+/// One partition in the hands of its owner.
+pub struct Partition {
+    number: u32,
+    rules: Arc<Rules>,
+    engine: Engine,
+    /// As it was committed last.
+    progress: Progress,
+    /// Offset of the first message that the engine has not taken.
+    next: i64,
+    /// Head of the last message that it took.
+    last_message: Option<u64>,
+    /// The progress says that this owner has it.
+    claimed: bool,
+    /// Offsets to be reported as lost.
+    lost: Option<(i64, i64)>,
+    /// The next commit is to say that decoding the message at `next` has begun.
+    begins: bool,
+    /// A commit has said so.
+    begun: bool,
+    /// What is not to be decoded, as of the next commit.
+    skipped: Vec<Skipped>,
+    /// Bytes of messages since the last snapshot, and its own.
+    input_bytes: u64,
+    snapshot_bytes: u64,
+    snapshot_at: Duration,
+}
+
+impl Partition {
+    /// A partition as `weir-state` says it is. `log` are the offsets of the log's first message and of the one
+    /// behind its last. `skips` is what this process wants left out. `now` is any clock that goes on.
+    ///
+    /// # Errors
+    ///
+    /// The log or the state is not ours.
+    pub fn restore(
+        number: u32,
+        rules: &Arc<Rules>,
+        kept: &Kept,
+        log: (i64, i64),
+        skips: Vec<Skipped>,
+        now: Duration,
+    ) -> Result<(Self, Vec<Note>), Failure> {
+        let progress = kept.progress();
+        let progress = progress.map_err(|error| Failure::Progress { partition: number, error: error.to_string() })?;
+        let (log_start, log_end) = log;
+        let mut notes = Vec::new();
+        let fresh = || Engine::new(rules.seed, rules.limits, rules.selection);
+        let is_first = progress.is_none();
+        let progress = progress.unwrap_or_else(|| Progress {
+            offset: log_start,
+            begin_offset: log_start,
+            released: true,
+            ..Progress::default()
+        });
+        if progress.offset > log_end {
+            let what = format!("the records have come to offset {}, but it ends at {log_end}", progress.offset);
+            return Err(Failure::Foreign { topic: rules.topic.clone(), partition: number, what });
+        }
+        let mut snapshot_bytes = 0;
+        let without_state = |runs: &Progress| match &runs.runs {
+            Some(runs) => fresh().with_runs(runs),
+            None => fresh(),
+        };
+        let snapshot = kept.snapshot(progress.snapshot.as_ref()).and_then(|state| {
+            snapshot_bytes = state.len() as u64;
+            let engine = Engine::restore(&state, rules.limits, rules.selection);
+            engine.map_err(|error| Unusable::Damaged(error.to_string()))
+        });
+        let (engine, next) = match snapshot {
+            Ok(engine) => {
+                let from = progress.snapshot.as_ref().map_or(progress.offset, |pointer| pointer.offset);
+                (engine, from)
+            }
+            Err(Unusable::Absent) if progress.begin_offset >= log_start => (fresh(), progress.begin_offset),
+            Err(why) => {
+                notes.push(Note::Partial(why.to_string()));
+                (without_state(&progress), progress.offset)
+            }
+        };
+        let written_by = progress.snapshot.as_ref().and_then(|pointer| pointer.fingerprint.as_ref());
+        let written_by = written_by.or(progress.fingerprint.as_ref());
+        if !is_first && next < progress.offset && written_by != Some(&rules.fingerprint) {
+            notes.push(Note::OtherSettings);
+        }
+        if next < progress.offset && next < log_start {
+            notes.push(Note::Partial("messages to replay were deleted".to_owned()));
+        }
+        let mut partition = Self {
+            number,
+            rules: Arc::clone(rules),
+            engine,
+            next,
+            last_message: progress.last_message,
+            claimed: false,
+            lost: None,
+            begins: false,
+            begun: false,
+            skipped: progress.skipped.clone(),
+            progress,
+            input_bytes: 0,
+            snapshot_bytes,
+            snapshot_at: now,
+        };
+        if partition.progress.offset < log_start {
+            let lost = (partition.progress.offset, log_start - 1);
+            notes.push(Note::Lost(lost.0, lost.1));
+            notes.push(Note::Partial("messages were deleted before they were read".to_owned()));
+            partition.engine.miss(CaptureLossReason::Retention, lost);
+            partition.lost = Some(lost);
+            partition.next = log_start;
+            partition.last_message = None;
+        }
+        partition.skipped.extend(skips);
+        if partition.claim().careful_until > partition.progress.offset {
+            notes.push(Note::Careful);
+        }
+        Ok((partition, notes))
+    }
+
+    /// Its number.
+    pub fn number(&self) -> u32 {
+        self.number
+    }
+
+    /// Where reading has to begin, given where the log does: one message earlier than what is needed, to see
+    /// that the log is the same.
+    pub fn fetch_from(&self, log_start: i64) -> i64 {
+        self.next.min(self.progress.offset - 1).max(log_start)
+    }
+
+    /// Offset of the message that is awaited.
+    pub fn next(&self) -> i64 {
+        self.next
+    }
+
+    /// Whether what comes next gives records.
+    pub fn is_live(&self) -> bool {
+        self.claimed && self.next >= self.progress.offset
+    }
+
+    /// What its engine has counted.
+    pub fn counters(&self) -> &Counters {
+        self.engine.counters()
+    }
+
+    /// Flows that are alive.
+    pub fn flow_count(&self) -> usize {
+        self.engine.flow_count()
+    }
+
+    /// Takes a message. Only a live partition writes to the outbox.
+    ///
+    /// # Errors
+    ///
+    /// The partition is to be dropped, with what it wrote since the last commit.
+    pub fn take(&mut self, message: &Message<'_>, outbox: &mut impl Outbox) -> Result<Taken, Failure> {
+        let is_last = message.offset + 1 == self.progress.offset && self.next <= self.progress.offset;
+        if is_last && self.progress.last_message.is_some_and(|last| last != head(message)) {
+            let what = format!("the message at offset {} is another one", message.offset);
+            return Err(Failure::Foreign { topic: self.rules.topic.clone(), partition: self.number, what });
+        }
+        if message.offset < self.next {
+            return Ok(Taken::Discarded);
+        }
+        if message.offset < self.progress.offset {
+            self.decode(message, None::<&mut Nowhere>)?;
+            return Ok(Taken::Replayed);
+        }
+        if !self.claimed {
+            return Ok(Taken::CommitFirst);
+        }
+        if self.progress.careful_until > message.offset && !self.may_try(message) {
+            return Ok(Taken::CommitFirst);
+        }
+        self.decode(message, Some(outbox))?;
+        Ok(Taken::Decoded)
+    }
+
+    /// Whether a message that could be deadly may be decoded: alone, and not too often.
+    fn may_try(&mut self, message: &Message<'_>) -> bool {
+        if !self.begun {
+            self.begins = true;
+            return false;
+        }
+        self.begun = false;
+        if self.progress.tries > TRIES_MAX {
+            let reason = format!("{TRIES_MAX} processes died while they decoded it");
+            self.skipped.push(Skipped { offset: message.offset, packet_number: None, reason });
+        }
+        true
+    }
+
+    /// Brings the engine on by a message.
+    fn decode<O: Outbox>(&mut self, message: &Message<'_>, outbox: Option<&mut O>) -> Result<(), Failure> {
+        let place = Place { topic: &self.rules.topic, partition: self.number, offset: message.offset };
+        let mut sink = Sink { outbox, place };
+        self.engine.append(message.appended_ms, &mut sink);
+        let skipped = || self.skipped.iter().filter(|skipped| skipped.offset == message.offset);
+        let whole = skipped().find(|skipped| skipped.packet_number.is_none()).map(|whole| Err(whole.reason.clone()));
+        let batch = whole.unwrap_or_else(|| read(message, self.number, self.rules.partition_count));
+        let left_out: Vec<i64> = skipped().filter_map(|skipped| skipped.packet_number).collect();
+        let done = match batch {
+            Ok(batch) => match self.engine.push_without(&batch, &left_out, &mut sink) {
+                Ok(()) => {
+                    for skipped in skipped() {
+                        sink.letter_of_skipped(&batch, skipped);
+                    }
+                    Ok(())
+                }
+                Err(PushError::Batch(error)) => Err(error.to_string()),
+                Err(PushError::Panicked { packet_number, message: reason }) => {
+                    let skipped = Skipped { offset: message.offset, packet_number, reason };
+                    return Err(Failure::Panicked { partition: self.number, skipped });
+                }
+            },
+            Err(reason) => Err(reason),
+        };
+        if let Err(reason) = done {
+            sink.letter(None, reason, message.value.unwrap_or_default());
+            self.engine.miss(CaptureLossReason::DeadLetter, (message.offset, message.offset));
+        }
+        self.next = message.offset + 1;
+        self.last_message = Some(head(message));
+        self.input_bytes += message.value.map_or(0, <[u8]>::len) as u64;
+        Ok(())
+    }
+
+    /// Whether it is time for a snapshot.
+    pub fn is_snapshot_due(&self, now: Duration) -> bool {
+        let input_max = (4 * self.snapshot_bytes).max(SNAPSHOT_INPUT_MIN);
+        let is_old = now.saturating_sub(self.snapshot_at) >= self.rules.snapshot_age;
+        self.is_live() && self.input_bytes > 0 && (is_old || self.input_bytes >= input_max)
+    }
+
+    /// Whether there is anything to commit.
+    pub fn is_dirty(&self) -> bool {
+        !self.claimed || self.begins || self.next > self.progress.offset
+    }
+
+    /// The first words of this owner.
+    fn claim(&self) -> Progress {
+        let before = &self.progress;
+        // It was this process itself that began anew: so nobody died.
+        let is_alive = before.owner == self.rules.owner;
+        let deaths = match before {
+            _ if before.released => 0,
+            _ if is_alive => before.deaths,
+            _ => before.deaths.saturating_add(1),
+        };
+        let offset = before.offset.max(if self.lost.is_some() { self.next } else { before.offset });
+        let careful_until = if deaths >= DEATHS_BEFORE_CARE { offset + CAREFUL_MESSAGES } else { 0 };
+        Progress {
+            offset,
+            deaths,
+            careful_until: careful_until.max(before.careful_until),
+            tries: if offset == before.offset && !is_alive { before.tries } else { 0 },
+            released: false,
+            ..before.clone()
+        }
+    }
+
+    /// What the next transaction has to say for the partition, if anything. A commit that comes to pass is to be
+    /// confirmed; after one that does not, the partition is to be dropped.
+    pub fn commit(&mut self, purpose: Purpose, outbox: &mut impl Outbox) -> Option<Commit> {
+        if purpose == Purpose::Continue && !self.is_dirty() {
+            return None;
+        }
+        let mut progress = if self.claimed { self.progress.clone() } else { self.claim() };
+        if let Some(lost) = self.lost {
+            outbox.record(self.number, RecordType::CaptureLoss, &self.lost_record(lost));
+        }
+        if self.next > progress.offset {
+            progress.offset = self.next;
+            progress.deaths = 0;
+            progress.tries = 0;
+        }
+        let is_live = self.next == progress.offset;
+        if is_live {
+            progress.runs = Some(self.engine.runs());
+            progress.last_message = self.last_message;
+        }
+        if self.begins {
+            progress.tries = progress.tries.saturating_add(1);
+        }
+        progress.ordinal += 1;
+        progress.owner.clone_from(&self.rules.owner);
+        progress.fingerprint = Some(self.rules.fingerprint.clone());
+        progress.released = purpose == Purpose::Release;
+        let mut entries = Vec::new();
+        let mut snapshot_bytes = None;
+        let is_snapshot_new = progress.snapshot.as_ref().is_none_or(|pointer| pointer.offset < progress.offset);
+        if is_live && purpose != Purpose::Continue && is_snapshot_new {
+            let state = self.engine.snapshot();
+            snapshot_bytes = Some(state.len() as u64);
+            let before = progress.snapshot.take();
+            let (chunks, pointer) = snapshot_entries(&state, progress.ordinal, progress.offset, before.as_ref());
+            entries = chunks;
+            progress.snapshot =
+                Some(SnapshotPointer { fingerprint: Some(self.rules.fingerprint.clone()), ..pointer });
+        }
+        let replay_from = progress.snapshot.as_ref().map_or(progress.begin_offset, |pointer| pointer.offset);
+        progress.skipped = self.skipped.iter().filter(|skipped| skipped.offset >= replay_from).cloned().collect();
+        entries.push(progress_entry(&progress));
+        Some(Commit { offset: progress.offset, entries, snapshot_bytes, progress })
+    }
+
+    /// Takes note that a commit has come to pass. `now` is the clock of [`Self::restore`].
+    pub fn confirm(&mut self, commit: Commit, now: Duration) {
+        self.claimed = true;
+        self.lost = None;
+        self.begun = self.begins;
+        self.begins = false;
+        if let Some(bytes) = commit.snapshot_bytes {
+            self.snapshot_bytes = bytes;
+            self.snapshot_at = now;
+            self.input_bytes = 0;
+        }
+        self.skipped.clone_from(&commit.progress.skipped);
+        self.progress = commit.progress;
+    }
+
+    /// What is known of messages that were deleted unread: neither sensor nor number of packets. Offsets take
+    /// the place of the packet number in its identity.
+    fn lost_record(&self, (first, last): (i64, i64)) -> Vec<u8> {
+        let mut loss = CaptureLoss {
+            meta: Some(Meta { packet_number: first, record_index: self.number, ..Meta::default() }),
+            partition: self.number,
+            first_offset: Some(first),
+            last_offset: Some(last),
+            ..CaptureLoss::default()
+        };
+        loss.set_reason(CaptureLossReason::Retention);
+        let mut bytes = Vec::new();
+        loss.encode_to(&mut bytes);
+        bytes
+    }
+}
+
+/// Tells a message from others.
+fn head(message: &Message<'_>) -> u64 {
+    let value = message.value.unwrap_or_default();
+    xxh3_64(value.get(..HEAD_BYTES).unwrap_or(value)) ^ value.len() as u64
+}
+
+/// The batch in a message, if it belongs where it is.
+fn read(message: &Message<'_>, partition: u32, partition_count: u32) -> Result<PacketBatch, String> {
+    let value = message.value.ok_or("the message has no value")?;
+    let batch = PacketBatch::decode(value).map_err(|error| format!("no packet batch: {error}"))?;
+    if (batch.partition, batch.partition_count) != (partition, partition_count) {
+        return Err(format!(
+            "a batch for partition {} of {} in partition {partition} of {partition_count}; was the topic enlarged while \
+             sensors ran?",
+            batch.partition, batch.partition_count
+        ));
+    }
+    Ok(batch)
+}
+
+/// Where a message is.
+#[derive(Debug, Clone, Copy)]
+struct Place<'a> {
+    topic: &'a str,
+    partition: u32,
+    offset: i64,
+}
+
+/// Hands on what an engine writes, or keeps silent.
+struct Sink<'a, O> {
+    outbox: Option<&'a mut O>,
+    place: Place<'a>,
+}
+
+impl<O: Outbox> Sink<'_, O> {
+    fn letter(&mut self, packet_number: Option<i64>, reason: String, payload: &[u8]) {
+        let Some(outbox) = &mut self.outbox else { return };
+        outbox.dead_letter(DeadLetter {
+            topic: self.place.topic.to_owned(),
+            partition: self.place.partition,
+            offset: self.place.offset,
+            packet_number,
+            component: "processor".to_owned(),
+            reason,
+            payload: payload.get(..LETTER_MAX).unwrap_or(payload).to_vec(),
+            payload_bytes: i64::try_from(payload.len()).unwrap_or(i64::MAX),
+        });
+    }
+
+    fn letter_of_skipped(&mut self, batch: &PacketBatch, skipped: &Skipped) {
+        let packet = batch.packets().ok().and_then(|mut packets| {
+            packets.find(|packet| Some(packet.number) == skipped.packet_number)
+        });
+        if let Some(packet) = packet {
+            self.letter(Some(packet.number), skipped.reason.clone(), packet.data);
+        }
+    }
+}
+
+impl<O: Outbox> RecordSink for Sink<'_, O> {
+    fn record(&mut self, record_type: RecordType, bytes: &[u8]) {
+        if let Some(outbox) = &mut self.outbox {
+            outbox.record(self.place.partition, record_type, bytes);
+        }
+    }
+
+    fn failed(&mut self, packet: &Packet<'_>, message: &str) {
+        self.letter(Some(packet.number), format!("a decoder panicked: {message}"), packet.data);
+    }
+}
+
+/// The outbox of a partition that is silent.
+enum Nowhere {}
+
+impl Outbox for Nowhere {
+    fn record(&mut self, _partition: u32, _record_type: RecordType, _bytes: &[u8]) {}
+
+    fn dead_letter(&mut self, _letter: DeadLetter) {}
+}
+
+#[cfg(test)]
+#[path = "partition_tests.rs"]
+mod tests;
