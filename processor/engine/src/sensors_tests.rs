@@ -22,18 +22,14 @@ impl Restored {
 
     fn push(&mut self, batch: &PacketBatch) {
         self.engine.push(batch, &mut self.records).unwrap();
-        self.engine =
-            Engine::restore(&self.engine.snapshot(), Limits::per_partition(1), Selection::all()).unwrap();
+        self.engine = Engine::restore(&self.engine.snapshot(), Limits::per_partition(1), Selection::all()).unwrap();
     }
 
     /// Packets, first and last sequence, and reason of each loss.
     fn losses(&self) -> Vec<(i64, i64, i64, CaptureLossReason)> {
         let losses = self.records.of::<CaptureLoss>();
         let sequences = |loss: &CaptureLoss| (loss.first_sequence.unwrap(), loss.last_sequence.unwrap());
-        losses
-            .iter()
-            .map(|loss| (loss.packets.unwrap(), sequences(loss).0, sequences(loss).1, loss.reason()))
-            .collect()
+        losses.iter().map(|loss| (loss.packets.unwrap(), sequences(loss).0, sequences(loss).1, loss.reason())).collect()
     }
 
     fn connections(&self) -> usize {

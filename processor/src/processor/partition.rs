@@ -21,7 +21,7 @@ use super::state::{Entry, Kept, Unusable, progress_entry, snapshot_entries};
 const DEATHS_BEFORE_CARE: u32 = 2;
 
 /// Deaths while a message was decoded alone after which it is not tried again.
-const TRIES_MAX: u32 = 3;
+pub const TRIES_MAX: u32 = 3;
 
 /// So many messages are decoded with care: more than a transaction holds.
 const CAREFUL_MESSAGES: i64 = 256;
@@ -54,6 +54,8 @@ pub struct Rules {
     pub owner: String,
     /// A snapshot is due when the last one is so old.
     pub snapshot_age: Duration,
+    /// As [`TRIES_MAX`].
+    pub tries_max: u32,
 }
 
 /// A message of `weir-packets`.
@@ -113,7 +115,9 @@ pub enum Failure {
         what: String,
     },
     /// The progress record can't be read.
-    #[error("partition {partition}: the progress record in the state topic can't be read: {error}; was it written by another program?")]
+    #[error(
+        "partition {partition}: the progress record in the state topic can't be read: {error}; was it written by another program?"
+    )]
     Progress {
         /// The partition.
         partition: u32,
@@ -343,8 +347,9 @@ impl Partition {
             return false;
         }
         self.begun = false;
-        if self.progress.tries > TRIES_MAX {
-            let reason = format!("{TRIES_MAX} processes died while they decoded it");
+        let tries_max = self.rules.tries_max;
+        if self.progress.tries > tries_max {
+            let reason = format!("{tries_max} processes died while they decoded it");
             self.skipped.push(Skipped { offset: message.offset, packet_number: None, reason });
         }
         true
@@ -455,8 +460,7 @@ impl Partition {
             let before = progress.snapshot.take();
             let (chunks, pointer) = snapshot_entries(&state, progress.ordinal, progress.offset, before.as_ref());
             entries = chunks;
-            progress.snapshot =
-                Some(SnapshotPointer { fingerprint: Some(self.rules.fingerprint.clone()), ..pointer });
+            progress.snapshot = Some(SnapshotPointer { fingerprint: Some(self.rules.fingerprint.clone()), ..pointer });
         }
         let replay_from = progress.snapshot.as_ref().map_or(progress.begin_offset, |pointer| pointer.offset);
         progress.skipped = self.skipped.iter().filter(|skipped| skipped.offset >= replay_from).cloned().collect();
@@ -546,9 +550,10 @@ impl<O: Outbox> Sink<'_, O> {
     }
 
     fn letter_of_skipped(&mut self, batch: &PacketBatch, skipped: &Skipped) {
-        let packet = batch.packets().ok().and_then(|mut packets| {
-            packets.find(|packet| Some(packet.number) == skipped.packet_number)
-        });
+        let packet = batch
+            .packets()
+            .ok()
+            .and_then(|mut packets| packets.find(|packet| Some(packet.number) == skipped.packet_number));
         if let Some(packet) = packet {
             self.letter(Some(packet.number), skipped.reason.clone(), packet.data);
         }

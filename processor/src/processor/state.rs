@@ -115,7 +115,8 @@ impl Kept {
         let mut state = Vec::new();
         for index in 0..pointer.chunks.min(CHUNKS_MAX) {
             let value = self.chunks.get(&index).ok_or_else(|| damaged(format!("chunk {index} is missing")))?;
-            let chunk = SnapshotChunk::decode(&value[..]).map_err(|error| damaged(format!("chunk {index}: {error}")))?;
+            let chunk =
+                SnapshotChunk::decode(&value[..]).map_err(|error| damaged(format!("chunk {index}: {error}")))?;
             if (chunk.id, chunk.index) != (pointer.id, index) {
                 return Err(damaged(format!("chunk {index} is of snapshot {}, not {}", chunk.id, pointer.id)));
             }
@@ -163,9 +164,8 @@ mod tests {
     #[test]
     fn a_snapshot_that_is_not_whole_is_no_snapshot() {
         let (entries, pointer) = snapshot_entries(&vec![1; 2 * CHUNK_BYTES], 7, 0, None);
-        let is_damaged = |entries: &[Entry]| {
-            matches!(kept(entries).snapshot(Some(&pointer)), Err(Unusable::Damaged(_)))
-        };
+        let is_damaged =
+            |entries: &[Entry]| matches!(kept(entries).snapshot(Some(&pointer)), Err(Unusable::Damaged(_)));
         assert!(is_damaged(&entries[..1]) && is_damaged(&entries[1..]));
         let (others, _) = snapshot_entries(&vec![2; 2 * CHUNK_BYTES], 8, 0, None);
         assert!(is_damaged(&[entries[0].clone(), others[1].clone()]));

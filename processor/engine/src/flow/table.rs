@@ -178,7 +178,9 @@ impl FlowTable {
     /// Counts a packet in its flow, which it may begin, and may end first.
     pub(crate) fn count(&mut self, key: &FlowKey, src_is_high: bool, packet: &FlowPacket, seen: Seen) -> Found {
         let hash = self.hash(key);
-        let is_same = |flow: u32| self.flows.get(flow).is_some_and(|flow| flow.key == *key);
+        // A sensor that was restarted begins anew, also where nobody told of the end of the run before.
+        let is_same =
+            |flow: u32| self.flows.get(flow).is_some_and(|flow| flow.key == *key && flow.sensor == seen.sensor);
         let known = self.index.find(spread(hash), |&(other, flow)| other == hash && is_same(flow)).copied();
         if let Some((_, index)) = known {
             match self.end_before(index, src_is_high, packet) {
