@@ -52,7 +52,7 @@ need_program() {
 
 # What building Weir takes: a C compiler (zstd), libpcap, and Rust as rust-toolchain.toml has it.
 need_build_tools() {
-    need_packages build-essential libpcap-dev pkg-config
+    need_packages build-essential libpcap-dev libssl-dev pkg-config zlib1g-dev
     if [[ -d $HOME/.cargo/bin ]]; then
         PATH=$HOME/.cargo/bin:$PATH
     fi

@@ -1,10 +1,7 @@
-//! Settings from a file, the environment and the command line, in rising order.
+//! Settings of each command, as they are said by a file, the environment and the command line.
 
-use std::path::Path;
-
-use anyhow::{Context as _, anyhow, bail};
+use anyhow::bail;
 use serde::{Deserialize, Serialize};
-use weir_contract::text::nearest;
 
 use crate::output::Format;
 
@@ -124,95 +121,25 @@ impl DecodeConfig {
         }
         Ok(())
     }
-
-    /// These settings, and those of `other` where these say nothing.
-    pub fn or(self, other: Self) -> Self {
-        Self {
-            out: self.out.or(other.out),
-            format: self.format.or(other.format),
-            records: self.records.or(other.records),
-            bpf: self.bpf.or(other.bpf),
-            sensor: self.sensor.or(other.sensor),
-            merge: self.merge.or(other.merge),
-            workers: self.workers.or(other.workers),
-            partitions: self.partitions.or(other.partitions),
-            flows: self.flows.or(other.flows),
-            fragment_bytes: self.fragment_bytes.or(other.fragment_bytes),
-        }
-    }
-}
-
-/// Reads a configuration file.
-///
-/// # Errors
-///
-/// A file that can't be read, is no TOML, or has a key that does not exist: the nearest one is named.
-pub fn read(path: &Path) -> anyhow::Result<File> {
-    let text = std::fs::read_to_string(path)
-        .with_context(|| format!("{}: the configuration file can't be read", path.display()))?;
-    parse(&text).map_err(|(line, column, what)| anyhow!("{}:{line}:{column}: {what}", path.display()))
-}
-
-/// What the text of a configuration file says.
-///
-/// # Errors
-///
-/// Line and column, from 1, and what is wrong there.
-pub fn parse(text: &str) -> Result<File, (usize, usize, String)> {
-    toml::from_str(text).map_err(|error| {
-        let before = error.span().and_then(|span| text.get(..span.start)).unwrap_or_default();
-        let line = 1 + before.matches('\n').count();
-        let column = 1 + before.rsplit('\n').next().unwrap_or_default().chars().count();
-        let what = match unknown_key(error.message()) {
-            Some((key, known)) => match nearest(&key, known) {
-                Some(nearest) => format!("there is no `{key}`; did you mean `{nearest}`?"),
-                None => format!("there is no `{key}`"),
-            },
-            None => error.message().trim_end().replace('\n', ", "),
-        };
-        (line, column, what)
-    })
-}
-
-/// The key that serde did not know, and those it does.
-fn unknown_key(message: &str) -> Option<(String, Vec<String>)> {
-    let mut quoted = message.strip_prefix("unknown field ")?.split('`').skip(1).step_by(2).map(str::to_owned);
-    Some((quoted.next()?, quoted.collect()))
-}
-
-/// Refuses variables of the environment that look like ours and are not.
-///
-/// # Errors
-///
-/// Names the variable, and the nearest one that exists.
-pub fn check_environment<'a>(known: impl IntoIterator<Item = &'a str>) -> anyhow::Result<()> {
-    let known: Vec<_> = known.into_iter().map(str::to_owned).collect();
-    for (name, _) in std::env::vars_os() {
-        let Some(name) = name.to_str().filter(|name| name.starts_with("WEIR_")) else { continue };
-        if !known.iter().any(|of| of == name) {
-            let nearest = nearest(name, known).unwrap_or_default();
-            bail!("the environment has {name}, which is no setting; did you mean {nearest}?");
-        }
-    }
-    Ok(())
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use weir_service::config::{over, parse};
 
     #[test]
     fn keys_that_do_not_exist_are_refused_with_the_nearest_name() {
-        let (line, column, what) = parse("[decode]\nsensor = \"a\"\n  partitons = 4\n").unwrap_err();
+        let (line, column, what) = parse::<File>("[decode]\nsensor = \"a\"\n  partitons = 4\n").unwrap_err();
         assert_eq!((line, column), (3, 3));
         assert_eq!(what, "there is no `partitons`; did you mean `partitions`?");
-        let (line, column, what) = parse("[decod]\n").unwrap_err();
+        let (line, column, what) = parse::<File>("[decod]\n").unwrap_err();
         assert_eq!((line, column, what.as_str()), (1, 2, "there is no `decod`; did you mean `decode`?"));
     }
 
     #[test]
     fn values_that_cannot_be_are_refused_with_their_place() {
-        let (line, column, what) = parse("[decode]\nworkers = \"two\"\n").unwrap_err();
+        let (line, column, what) = parse::<File>("[decode]\nworkers = \"two\"\n").unwrap_err();
         assert_eq!((line, column), (2, 11));
         assert!(what.contains("expected u32"), "{what}");
         let zero = DecodeConfig { partitions: Some(0), ..DecodeConfig::default() };
@@ -225,7 +152,7 @@ mod tests {
     fn what_is_said_first_counts() {
         let flags = DecodeConfig { sensor: Some("a".into()), ..DecodeConfig::default() };
         let file = DecodeConfig { sensor: Some("b".into()), workers: Some(3), ..DecodeConfig::default() };
-        let both = flags.or(file);
+        let both = over(&flags, &file).unwrap();
         assert_eq!((both.sensor.as_deref(), both.workers), (Some("a"), Some(3)));
     }
 
@@ -233,6 +160,6 @@ mod tests {
     fn settings_survive_being_printed() {
         let settings = DecodeConfig { merge: Some(true), records: Some("+tcp".into()), ..DecodeConfig::default() };
         let file = File { decode: settings };
-        assert_eq!(parse(&toml::to_string(&file).unwrap()).unwrap(), file);
+        assert_eq!(parse::<File>(&toml::to_string(&file).unwrap()).unwrap(), file);
     }
 }

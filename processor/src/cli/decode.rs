@@ -4,22 +4,22 @@ use std::{
     io::{self, IsTerminal as _},
     path::PathBuf,
     process::ExitCode,
-    sync::{
-        Arc,
-        atomic::{AtomicBool, Ordering},
-    },
     thread,
 };
 
-use anyhow::{Context as _, bail};
+use anyhow::bail;
 use clap::CommandFactory as _;
 use weir_agent::{Filter, STDIN};
 use weir_contract::Selection;
 use weir_engine::Limits;
+use weir_service::{
+    config::{check_environment, over, read},
+    stop::{self, EXIT_INTERRUPTED},
+};
 
-use super::{Cli, EXIT_INCOMPLETE, EXIT_INTERRUPTED, to_stdout};
+use super::{Cli, EXIT_INCOMPLETE, to_stdout};
 use crate::{
-    config::{self, DecodeConfig},
+    config::{DecodeConfig, File},
     decode::{self, Input, Settings},
     output::{Format, Output, Target},
     terminal,
@@ -75,11 +75,11 @@ pub fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
     let command = Cli::command();
     let known = command.get_subcommands().flat_map(|command| command.get_arguments());
     let known: Vec<_> = known.filter_map(|argument| argument.get_env()?.to_str()).collect();
-    config::check_environment(known)?;
-    let file = arguments.config.as_deref().map(config::read).transpose()?.unwrap_or_default();
-    let config = with_defaults(arguments.settings.or(file.decode));
+    check_environment(known)?;
+    let file = arguments.config.as_deref().map(read::<File>).transpose()?.unwrap_or_default();
+    let config = with_defaults(&over(&arguments.settings, &file.decode)?)?;
     if arguments.print_config {
-        let file = toml::to_string(&config::File { decode: config })?;
+        let file = toml::to_string(&File { decode: config })?;
         return Ok(to_stdout(file.as_bytes()));
     }
     let merge = config.merge.unwrap_or_default();
@@ -104,15 +104,7 @@ pub fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
         terminal::tell("note: nothing is written without --out: name a folder, or `-` for the standard output");
     }
 
-    let stop = Arc::new(AtomicBool::new(false));
-    let flag = Arc::clone(&stop);
-    ctrlc::set_handler(move || {
-        // Who asks twice does not want to wait until all is written.
-        if flag.swap(true, Ordering::Relaxed) {
-            std::process::exit(i32::from(EXIT_INTERRUPTED));
-        }
-    })
-    .context("handling Ctrl-C failed")?;
+    let stop = stop::on_signal()?;
     let report = decode::run(&settings, &stop)?;
     report.print();
     if report.was_interrupted() {
@@ -121,11 +113,11 @@ pub fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
     Ok(if report.is_complete() { ExitCode::SUCCESS } else { ExitCode::from(EXIT_INCOMPLETE) })
 }
 
-fn with_defaults(config: DecodeConfig) -> DecodeConfig {
+fn with_defaults(config: &DecodeConfig) -> anyhow::Result<DecodeConfig> {
     let workers = thread::available_parallelism().map_or(1, usize::from);
     let limits = Limits::per_partition(1);
     let to_stdout = config.out.as_deref() == Some("-");
-    config.or(DecodeConfig {
+    let defaults = DecodeConfig {
         out: None,
         format: Some(if to_stdout { Format::Json } else { Format::Parquet }),
         records: Some("default".into()),
@@ -136,7 +128,8 @@ fn with_defaults(config: DecodeConfig) -> DecodeConfig {
         partitions: Some(PARTITIONS),
         flows: u32::try_from(limits.flows).ok(),
         fragment_bytes: u32::try_from(limits.fragment_bytes).ok(),
-    })
+    };
+    over(config, &defaults)
 }
 
 fn settings(config: &DecodeConfig, input: Input) -> anyhow::Result<Settings> {

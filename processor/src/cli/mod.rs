@@ -24,9 +24,6 @@ pub const EXIT_INCOMPLETE: u8 = 1;
 /// What was asked for can't be done: bad usage or configuration.
 pub const EXIT_USAGE: u8 = 2;
 
-/// Interrupted, as a shell counts signal 2.
-pub const EXIT_INTERRUPTED: u8 = 130;
-
 /// Typed, joinable records from network traffic.
 #[derive(Parser)]
 #[command(name = "weir", version, max_term_width = 100, subcommand_required = true, arg_required_else_help = true)]
