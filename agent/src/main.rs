@@ -1,0 +1,22 @@
+//! `weir-agent`: packets of capture files and interfaces, as batches to Kafka.
+
+// The spool and what belongs to it wait for the command that captures.
+#![allow(dead_code)]
+#![warn(clippy::print_stderr, clippy::print_stdout)]
+
+mod cli;
+mod delivery;
+mod kafka;
+mod ledger;
+mod metrics;
+mod outbox;
+mod pace;
+mod replay;
+mod sender;
+mod spool;
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    cli::run()
+}

@@ -1,0 +1,88 @@
+//! What the agent tells of itself.
+
+use crate::delivery::{Accounts, Delivery, Store};
+use crate::spool::Disk;
+use weir_service::metrics::{Kind, Label, Metric};
+
+const PLACES: &[&str] = &[
+    "kernel",
+    "interface",
+    "queue",
+    "spool_full",
+    "spool_oldest",
+    "spool_error",
+    "spool_damaged",
+    "too_large",
+    "overtaken",
+];
+
+/// The agent's metrics.
+pub const METRICS: &[Metric] = &[
+    counter("weir_agent_received_packets_total", "Packets that came in, those that the kernel lost too."),
+    counter("weir_agent_published_packets_total", "Packets that Kafka has acknowledged."),
+    counter("weir_agent_published_batches_total", "Batches that Kafka has acknowledged."),
+    counter("weir_agent_published_bytes_total", "Bytes of those batches, before compression."),
+    Metric {
+        name: "weir_agent_dropped_packets_total",
+        kind: Kind::Counter,
+        labels: &[Label { name: "place", values: PLACES }],
+        help: "Packets that are lost, by the place where they were.",
+    },
+    gauge("weir_agent_queued_packets", "Packets before the thread that delivers, or in a batch that is not finished."),
+    gauge("weir_agent_in_flight_packets", "Packets that the producer has, or that wait for another producer."),
+    gauge("weir_agent_in_flight_bytes", "Bytes of the batches that the producer has, or that wait for another one."),
+    gauge("weir_agent_spool_packets", "Packets in the spool, but for those in flight from there."),
+    gauge("weir_agent_spool_bytes", "Bytes of the spool's segments."),
+    counter("weir_agent_spool_errors_total", "Errors that the spool's disk gave."),
+    counter("weir_agent_producer_failures_total", "Times that the producer failed, and another one was made."),
+];
+
+const fn counter(name: &'static str, help: &'static str) -> Metric {
+    Metric { name, kind: Kind::Counter, labels: &[], help }
+}
+
+const fn gauge(name: &'static str, help: &'static str) -> Metric {
+    Metric { name, kind: Kind::Gauge, labels: &[], help }
+}
+
+/// Brings the metrics up to date.
+pub fn record<D: Disk>(accounts: &Accounts, delivery: &mut Delivery<D>) {
+    let traffic = delivery.traffic();
+    metrics::counter!("weir_agent_received_packets_total").absolute(accounts.received);
+    metrics::counter!("weir_agent_published_packets_total").absolute(accounts.published);
+    metrics::counter!("weir_agent_published_batches_total").absolute(traffic.published_batches);
+    metrics::counter!("weir_agent_published_bytes_total").absolute(traffic.published_bytes);
+    for (place, packets) in accounts.dropped.iter() {
+        metrics::counter!("weir_agent_dropped_packets_total", "place" => place.name()).absolute(packets);
+    }
+    set("weir_agent_queued_packets", accounts.queued);
+    set("weir_agent_in_flight_packets", accounts.in_flight);
+    set("weir_agent_in_flight_bytes", traffic.in_flight_bytes);
+    set("weir_agent_spool_packets", accounts.in_spool);
+    let store = delivery.store();
+    set("weir_agent_spool_bytes", store.as_ref().map_or(0, |store| store.bytes()));
+    metrics::counter!("weir_agent_spool_errors_total").absolute(store.map_or(0, |store| Store::errors(store)));
+}
+
+/// Counts a producer that failed.
+pub fn producer_failed() {
+    metrics::counter!("weir_agent_producer_failures_total").increment(1);
+}
+
+/// Sets a gauge, to within what a metric can tell.
+fn set(name: &'static str, value: u64) {
+    #[allow(clippy::cast_precision_loss)]
+    metrics::gauge!(name).set(value as f64);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::delivery::Dropped;
+
+    #[test]
+    fn names_follow_the_conventions() {
+        assert_eq!(weir_service::metrics::breaches(METRICS), Vec::<String>::new());
+        assert_eq!(PLACES, Dropped::ALL.map(Dropped::name));
+    }
+}
