@@ -3,6 +3,7 @@
 //! Everything about a record type is derived from its message in `proto/`: the struct, its row in the
 //! registry, its topic, its Arrow columns (feature `columns`), its line in the documentation.
 
+#![forbid(unsafe_code)]
 // Their descriptions are plain text.
 #![allow(rustdoc::bare_urls)]
 

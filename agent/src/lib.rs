@@ -42,6 +42,6 @@ pub use epoch::{Fingerprint, epoch};
 pub use error::{BlockReason, SourceError, SourceProblem};
 pub use files::{CaptureFile, STDIN};
 pub use filter::{Filter, FilterError};
-pub use live::{Live, LiveError, LiveOptions};
+pub use live::{InterfaceCounters, Live, LiveControl, LiveError, LiveHandles, LiveOptions};
 pub use merge::{Merge, Merged, Outcome};
 pub use source::{Damage, KernelCounters, PacketInfo, Source, Step};

@@ -65,7 +65,7 @@ pub struct Outcome {
     pub packets: i64,
     /// Bytes read of the file, as it is on disk.
     bytes_read: u64,
-    /// What the kernel counted; nothing for files.
+    /// What was counted before its packets were handed out; nothing for files.
     pub kernel: KernelCounters,
     /// What was wrong with it. A file that could not be opened is here with no packets.
     pub damage: Damage,
@@ -187,17 +187,20 @@ impl Merge {
         self.inputs.iter().map(read).sum()
     }
 
-    /// What the kernel has counted so far, of all sources.
+    /// What was counted so far before packets were handed out, of all sources.
     pub fn kernel_counters(&mut self) -> KernelCounters {
         let mut sum = KernelCounters::default();
         for input in &mut self.inputs {
             if let State::Open(source) = &mut input.state {
                 input.outcome.kernel = source.kernel_counters();
             }
-            let KernelCounters { received, dropped, interface_dropped } = input.outcome.kernel;
+            let KernelCounters { received, dropped, interface_dropped, queue_dropped, sampled_out } =
+                input.outcome.kernel;
             sum.received += received;
             sum.dropped += dropped;
             sum.interface_dropped += interface_dropped;
+            sum.queue_dropped += queue_dropped;
+            sum.sampled_out += sampled_out;
         }
         sum
     }

@@ -1,7 +1,7 @@
 //! What every source of packets has in common.
 
 use crate::error::SourceError;
-use weir_contract::Interface;
+use weir_contract::{CaptureCounters, Interface};
 
 /// Problems of one source that are kept to be told; more are only counted.
 const MAX_PROBLEMS: usize = 8;
@@ -57,21 +57,37 @@ pub trait Source: Send {
         0
     }
 
-    /// What the kernel counted since the source was opened. Only interfaces have that.
+    /// What was counted before packets were handed out, since the capture began. Only interfaces have that.
     fn kernel_counters(&mut self) -> KernelCounters {
         KernelCounters::default()
     }
 }
 
-/// What the kernel counted of an interface's packets.
+/// What was counted of an interface's packets before they were handed out.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct KernelCounters {
-    /// Packets it received that passed the filter: those handed out, and `dropped`.
+    /// Packets the kernel received that passed the filter: at the end those handed out, `dropped`,
+    /// `queue_dropped` and `sampled_out`.
     pub received: i64,
-    /// Packets lost because its ring was full.
+    /// Packets lost because the kernel's ring was full.
     pub dropped: i64,
-    /// Packets lost by the interface or its driver.
+    /// Packets lost by the interface or its driver, which the kernel did not receive.
     pub interface_dropped: i64,
+    /// Packets dropped between the ring's thread and the reader, which was behind.
+    pub queue_dropped: i64,
+    /// Packets left out by sampling.
+    pub sampled_out: i64,
+}
+
+impl KernelCounters {
+    /// Enters what was counted into what a sensor tells of itself.
+    pub fn enter(&self, counters: &mut CaptureCounters) {
+        counters.received_packets = self.received;
+        counters.dropped_kernel_packets = self.dropped;
+        counters.dropped_interface_packets = self.interface_dropped;
+        counters.dropped_queue_packets = self.queue_dropped;
+        counters.unsampled_packets = self.sampled_out;
+    }
 }
 
 /// What was wrong with a source.

@@ -11,7 +11,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
-use weir_agent::{Live, LiveError, LiveOptions, Merge, Merged, Source, Step};
+use weir_agent::{Live, LiveError, LiveHandles, LiveOptions, Merge, Merged, Source, Step};
 use weir_tests::namespace::{in_namespace, ip};
 
 /// A frame of a test EtherType, with its number in it.
@@ -32,7 +32,16 @@ fn send(frames: u32, length: usize) {
 
 fn open(options: &LiveOptions) -> (Live, Arc<AtomicBool>) {
     let stop = Arc::new(AtomicBool::new(false));
-    (Live::open("wa", options, Arc::clone(&stop)).unwrap(), stop)
+    (start(&["wa"], options, &stop), stop)
+}
+
+fn start(names: &[&str], options: &LiveOptions, stop: &Arc<AtomicBool>) -> Live {
+    handles(names, options).unwrap().start("", stop).unwrap()
+}
+
+fn handles(names: &[&str], options: &LiveOptions) -> Result<LiveHandles, LiveError> {
+    let names: Vec<_> = names.iter().map(|&name| name.to_owned()).collect();
+    LiveHandles::open(&names, options)
 }
 
 fn now_ns() -> i64 {
@@ -83,8 +92,11 @@ fn idle_interface_says_so_and_stops_at_once() {
         let start = Instant::now();
         assert_eq!(live.advance(), Step::Idle);
         assert!(start.elapsed() < Duration::from_secs(2), "idle for {:?}", start.elapsed());
+        let stopped = Instant::now();
         stop.store(true, Ordering::Relaxed);
-        assert_eq!((live.advance(), live.advance()), (Step::End, Step::End));
+        while live.advance() == Step::Idle {}
+        assert_eq!(live.advance(), Step::End);
+        assert!(stopped.elapsed() < Duration::from_secs(1), "stopped within {:?}", stopped.elapsed());
     });
 }
 
@@ -156,7 +168,7 @@ fn absent_down_and_misfiltered_interfaces_are_told_apart() {
     in_namespace("absent_down_and_misfiltered_interfaces_are_told_apart", || {
         let error = |interface, filter: Option<&str>| {
             let options = LiveOptions { filter: filter.map(str::to_owned), ..LiveOptions::default() };
-            Live::open(interface, &options, Arc::default()).map(|_| ()).unwrap_err()
+            handles(&[interface], &options).map(|_| ()).unwrap_err()
         };
         let absent = error("wnone", None).to_string();
         assert!(absent.starts_with("interface wnone: there is none of that name; there are "), "{absent}");
@@ -172,7 +184,7 @@ fn capturing_without_the_right_says_which_is_needed() {
     in_namespace("capturing_without_the_right_says_which_is_needed", || {
         const UNPRIVILEGED: &str = "WEIR_TEST_UNPRIVILEGED";
         if std::env::var_os(UNPRIVILEGED).is_some() {
-            let error = Live::open("wa", &LiveOptions::default(), Arc::default()).map(|_| ()).unwrap_err();
+            let error = handles(&["wa"], &LiveOptions::default()).map(|_| ()).unwrap_err();
             assert!(matches!(error, LiveError::Forbidden { .. }), "{error}");
             let text = error.to_string();
             assert!(text.contains("needs CAP_NET_RAW: run as root or `setcap cap_net_raw+ep /"), "{text}");

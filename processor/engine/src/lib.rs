@@ -21,6 +21,8 @@
 //! # Ok::<(), weir_engine::PushError>(())
 //! ```
 
+#![forbid(unsafe_code)]
+
 mod address;
 mod ber;
 mod checksum;

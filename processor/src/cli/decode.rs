@@ -35,9 +35,9 @@ pub struct Arguments {
     #[arg(value_name = "FILE", required_unless_present_any = ["interface", "check", "print_config"])]
     files: Vec<PathBuf>,
 
-    /// Decode live from this interface, until interrupted.
+    /// Decode live from this interface, until interrupted; given more than once, from all of them.
     #[arg(short, long, value_name = "NAME", conflicts_with = "files", help_heading = "Input")]
-    interface: Option<String>,
+    interface: Vec<String>,
 
     #[command(flatten)]
     settings: DecodeConfig,
@@ -84,9 +84,9 @@ pub fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
     }
     let merge = config.merge.unwrap_or_default();
     let input = match arguments.interface {
-        Some(name) => Input::Interface(name),
-        None if merge => Input::Merged(arguments.files),
-        None => Input::Files(arguments.files),
+        names if !names.is_empty() => Input::Interfaces(names),
+        _ if merge => Input::Merged(arguments.files),
+        _ => Input::Files(arguments.files),
     };
     let settings = settings(&config, input)?;
     if arguments.check {

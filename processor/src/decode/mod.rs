@@ -18,7 +18,7 @@ use std::{
 };
 
 use weir_agent::{
-    Batcher, Filter, LOCAL_BATCH_BYTES, Live, LiveError, LiveOptions, Merge, Merged, Outcome,
+    Batcher, Filter, LOCAL_BATCH_BYTES, LiveError, LiveHandles, LiveOptions, Merge, Merged, Outcome,
     inputs::{self, Inputs},
 };
 use weir_contract::Selection;
@@ -60,8 +60,8 @@ pub enum Input {
     Files(Vec<PathBuf>),
     /// Capture files and folders, merged by time into one capture.
     Merged(Vec<PathBuf>),
-    /// An interface, until interrupted.
-    Interface(String),
+    /// Interfaces, merged by time into one capture, until interrupted.
+    Interfaces(Vec<String>),
 }
 
 /// What came of decoding.
@@ -105,7 +105,7 @@ pub fn run(settings: &Settings, stop: &Arc<AtomicBool>) -> anyhow::Result<Report
         seed: random(),
         selection: settings.selection,
         output: settings.output.clone(),
-        prompt: matches!(settings.input, Input::Interface(_))
+        prompt: matches!(settings.input, Input::Interfaces(_))
             && settings.output.as_ref().is_some_and(Output::is_stdout),
     });
     let mut reading = Reading {
@@ -159,7 +159,7 @@ fn random_epoch() -> i64 {
 /// One run of a sensor.
 enum Capture {
     Files(Vec<PathBuf>),
-    Interface(String),
+    Interfaces(Vec<String>),
 }
 
 impl fmt::Display for Capture {
@@ -169,7 +169,7 @@ impl fmt::Display for Capture {
                 [path] => path.display().fmt(f),
                 paths => write!(f, "{} merged files", paths.len()),
             },
-            Self::Interface(name) => f.write_str(name),
+            Self::Interfaces(names) => f.write_str(&names.join(", ")),
         }
     }
 }
@@ -186,7 +186,7 @@ fn captures(input: &Input) -> (Inputs, Vec<Capture>) {
             let captures = vec![Capture::Files(inputs.files.clone())];
             (inputs, captures)
         }
-        Input::Interface(name) => (Inputs::default(), vec![Capture::Interface(name.clone())]),
+        Input::Interfaces(names) => (Inputs::default(), vec![Capture::Interfaces(names.clone())]),
     }
 }
 
@@ -226,11 +226,11 @@ impl Reading<'_> {
                 let epoch = merge.epoch(&self.settings.bpf);
                 Opened { merge, epoch, filter: bpf.map(|bpf| Filter::new(bpf)) }
             }
-            Capture::Interface(name) => {
+            Capture::Interfaces(names) => {
                 let options = LiveOptions { filter: bpf.cloned(), ..LiveOptions::default() };
-                let live = Live::open(name, &options, Arc::clone(self.stop))?;
+                let live = LiveHandles::open(names, &options)?.start("", self.stop)?;
                 // Each run of a sensor is its own, so no two may share an epoch.
-                Opened { merge: Merge::one(name, live), epoch: random_epoch(), filter: None }
+                Opened { merge: Merge::one(&capture.to_string(), live), epoch: random_epoch(), filter: None }
             }
         })
     }
@@ -283,7 +283,7 @@ impl Reading<'_> {
                 Capture::Files(_) if self.is_stopped() => break,
                 Capture::Files(_) => {}
                 // A stopped interface ends by itself, once it has handed out what the kernel has.
-                Capture::Interface(_) => {
+                Capture::Interfaces(_) => {
                     batcher.due(begun.elapsed()).into_iter().for_each(|batch| pipeline.push(batch));
                 }
             }
@@ -294,10 +294,10 @@ impl Reading<'_> {
         let counters = batcher.counters();
         counters.source = outcomes.iter().map(|outcome| outcome.name.as_str()).collect::<Vec<_>>().join(", ");
         counters.damaged_packets = outcomes.iter().map(|outcome| outcome.damage.packets).sum();
-        counters.received_packets = if kernel.received > 0 { kernel.received } else { counters.packets };
-        counters.dropped_kernel_packets = kernel.dropped;
-        counters.dropped_interface_packets = kernel.interface_dropped;
-        self.dropped_packets += kernel.dropped + kernel.interface_dropped;
+        if matches!(capture, Capture::Interfaces(_)) {
+            kernel.enter(counters);
+        }
+        self.dropped_packets += kernel.dropped + kernel.interface_dropped + kernel.queue_dropped;
         batcher.finish().for_each(|batch| pipeline.push(batch));
         self.close(outcomes);
     }

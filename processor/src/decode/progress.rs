@@ -41,7 +41,7 @@ impl Progress {
             metadata.map(|metadata| metadata.len())
         };
         let total: Option<u64> = files.iter().map(size).sum();
-        let counts_packets = matches!(input, Input::Interface(_));
+        let counts_packets = matches!(input, Input::Interfaces(_));
         let bar = match total.filter(|&total| total > 0) {
             _ if counts_packets => ProgressBar::new_spinner().with_style(style(LIVE)),
             Some(total) => {
