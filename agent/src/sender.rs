@@ -178,6 +178,8 @@ impl Work {
     }
 
     fn push(&mut self, mut batch: PacketBatch) {
+        // Before anyone can have the batch: or the next run would say that the sensor never came so far.
+        self.save();
         let head = Head {
             epoch: batch.epoch,
             partition: batch.partition,
@@ -205,15 +207,23 @@ impl Work {
         state.write(*count, positions, delivery.extents());
     }
 
+    /// Makes the disk keep what it was given, and removes what was delivered.
+    fn sync(&mut self) {
+        if let Some(store) = self.delivery.store() {
+            store.sync();
+        }
+        self.save();
+        let extents = self.delivery.extents();
+        if let (Some(state), Some(store)) = (&mut self.state, self.delivery.store())
+            && state.sync()
+        {
+            store.release(&extents);
+        }
+    }
+
     /// What is due once a second.
     fn keep_up(&mut self, now: Instant) {
-        let extents = self.delivery.extents();
-        if let (Some(state), Some(store)) = (&mut self.state, self.delivery.store()) {
-            store.sync();
-            if state.sync() {
-                store.release(&extents);
-            }
-        }
+        self.sync();
         let accounts = self.accounts(&self.outbox.progress());
         let loses = accounts.dropped.total() > self.dropped_packets;
         self.dropped_packets = accounts.dropped.total();
@@ -257,13 +267,7 @@ impl Work {
                 self.push(batch);
             }
         }
-        if let Some(store) = self.delivery.store() {
-            store.sync();
-        }
-        self.save();
-        if let Some(state) = &mut self.state {
-            state.sync();
-        }
+        self.sync();
         let accounts = self.accounts(&self.outbox.progress());
         metrics::record(&accounts, &mut self.delivery);
         accounts
@@ -283,3 +287,6 @@ impl Work {
         accounts
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -124,12 +124,9 @@ impl Saver {
 
     /// Makes it survive a power failure; whether what was written last does.
     pub fn sync(&mut self) -> bool {
-        if !self.is_written {
-            return false;
-        }
         let synced = self.ledger.sync();
-        let done = synced.is_ok();
-        self.is_written = false; // the other slot is next
+        let done = self.is_written && synced.is_ok();
+        self.is_written &= synced.is_err(); // the other slot is next
         self.note(synced);
         done
     }
