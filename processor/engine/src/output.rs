@@ -6,7 +6,7 @@ use std::{
     ops::{Deref, DerefMut},
 };
 
-use prost::{Message as _, encoding::encode_varint};
+use prost::Message as _;
 use weir_contract::{
     Drafts, Meta, Nested, Packet, Record, RecordType, Selection, Spares, WeirdReason, record, text::push_escaped, wire,
 };
@@ -262,6 +262,8 @@ struct Writer {
     prefix: Vec<u8>,
     sensor_prefix_length: usize,
     prefix_is_current: bool,
+    /// Encoded end of the record's Meta.
+    own: Vec<u8>,
     /// Types that the packet has caused records of without a connection, and how many.
     ordinals: Vec<(RecordType, u32)>,
     notes: VecDeque<Malformed>,
@@ -281,13 +283,13 @@ impl Writer {
             self.prefix_is_current = true;
         }
         let record_index = self.ordinal(R::TYPE, packet_number);
-        let mut own = [0; 32];
-        let own = encode_own(&mut own, ts_ns, packet_number, record_index, from_responder);
+        self.own.clear();
+        encode_own(&mut self.own, ts_ns, packet_number, record_index, from_responder);
         let bytes = &mut self.bytes;
         bytes.push(META_KEY);
-        wire::varint(bytes, (self.prefix.len() + own.len()) as u64);
+        wire::varint(bytes, (self.prefix.len() + self.own.len()) as u64);
         bytes.extend_from_slice(&self.prefix);
-        bytes.extend_from_slice(own);
+        bytes.extend_from_slice(&self.own);
         record.encode_to(bytes);
         self.ends.push((R::TYPE, bytes.len()));
     }
@@ -338,22 +340,11 @@ fn encode_scope(scope: &Scope, out: &mut Vec<u8>) {
 }
 
 /// The fields that differ from record to record: `from_responder` to `record_index`.
-fn encode_own(buffer: &mut [u8; 32], ts_ns: i64, packet_number: i64, record_index: u32, from_responder: bool) -> &[u8] {
-    // At most 2 + 11 + 11 + 6 bytes.
-    let mut out = &mut buffer[..];
-    let mut push = |field: u8, value: u64| {
-        if value != 0 {
-            encode_varint(u64::from(field << 3), &mut out);
-            encode_varint(value, &mut out);
-        }
-    };
-    push(11, from_responder.into());
-    push(12, ts_ns.cast_unsigned());
-    push(13, packet_number.cast_unsigned());
-    push(14, record_index.into());
-    let unused = out.len();
-    let used = buffer.len() - unused;
-    &buffer[..used]
+fn encode_own(out: &mut Vec<u8>, ts_ns: i64, packet_number: i64, record_index: u32, from_responder: bool) {
+    push_number(out, 11, from_responder.into());
+    push_number(out, 12, ts_ns.cast_unsigned());
+    push_number(out, 13, packet_number.cast_unsigned());
+    push_number(out, 14, record_index.into());
 }
 
 fn push_number(out: &mut Vec<u8>, field: u8, value: u64) {
@@ -384,18 +375,28 @@ pub(crate) fn push_address(out: &mut String, address: IpAddr) {
 
 /// Appends a link-layer address as lower-case hex with colons.
 pub(crate) fn push_mac(out: &mut String, address: &[u8]) {
-    const DIGITS: &[u8; 16] = b"0123456789abcdef";
     const CHUNK: usize = 8;
     let mut text = [b':'; 3 * CHUNK];
-    for chunk in address.chunks(CHUNK) {
-        for (octet, place) in chunk.iter().zip(text.chunks_exact_mut(3)) {
-            place[0] = DIGITS[usize::from(octet >> 4)];
-            place[1] = DIGITS[usize::from(octet & 15)];
+    for (at, chunk) in address.chunks(CHUNK).enumerate() {
+        for (&octet, [high, low, _]) in chunk.iter().zip(text.as_chunks_mut().0) {
+            [*high, *low] = HEX[usize::from(octet)];
         }
-        let text = text.get(..3 * chunk.len()).unwrap_or_default();
+        if at > 0 {
+            out.push(':');
+        }
+        let text = text.get(..3 * chunk.len() - 1).unwrap_or_default();
         out.push_str(std::str::from_utf8(text).unwrap_or_default());
     }
-    if !address.is_empty() {
-        out.pop();
-    }
 }
+
+/// Digits of all octets: records have many.
+const HEX: [[u8; 2]; 256] = {
+    const DIGITS: &[u8; 16] = b"0123456789abcdef";
+    let mut all = [[0; 2]; 256];
+    let mut octet = 0;
+    while octet < all.len() {
+        all[octet] = [DIGITS[octet >> 4], DIGITS[octet & 15]];
+        octet += 1;
+    }
+    all
+};
