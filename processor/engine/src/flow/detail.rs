@@ -57,24 +57,25 @@ impl Detail {
     /// The detail of a flow whose first packet this is. A SYN-ACK that comes first answers a SYN that
     /// was missed, so its sender is the responder.
     pub(crate) fn new(packet: &FlowPacket, ip_protocol: u8) -> Self {
+        let mut detail = Self::default();
+        detail.begin(packet, ip_protocol);
+        detail
+    }
+
+    /// Makes a fresh detail what [`Self::new`] gives, in its place: it has 600 bytes to copy.
+    pub(super) fn begin(&mut self, packet: &FlowPacket, ip_protocol: u8) {
         let (src_mac, dst_mac) = (told_mac(packet, packet.rest.src_mac), told_mac(packet, packet.rest.dst_mac));
         let reversed = begins_reversed(packet);
-        let (orig_mac, resp_mac) = if reversed { (dst_mac, src_mac) } else { (src_mac, dst_mac) };
-        let mut detail = Self {
-            first_ts_ns: packet.ts_ns,
-            last_ts_ns: packet.ts_ns,
-            orig_mac,
-            resp_mac,
-            vlans: packet.vlans,
-            tunnel_depth: packet.tunnel_depth,
-            partial: packet.has(flag::TCP) && !packet.has(flag::SYN),
-            ..Self::default()
-        };
+        (self.orig_mac, self.resp_mac) = if reversed { (dst_mac, src_mac) } else { (src_mac, dst_mac) };
+        self.first_ts_ns = packet.ts_ns;
+        self.last_ts_ns = packet.ts_ns;
+        self.vlans = packet.vlans;
+        self.tunnel_depth = packet.tunnel_depth;
+        self.partial = packet.has(flag::TCP) && !packet.has(flag::SYN);
         if reversed {
-            detail.history.reversed();
+            self.history.reversed();
         }
-        detail.count(packet, ip_protocol, !reversed);
-        detail
+        self.count(packet, ip_protocol, !reversed);
     }
 
     /// Counts a packet of the flow.

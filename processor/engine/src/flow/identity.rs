@@ -54,7 +54,7 @@ impl Identity {
     pub(crate) fn new(sensor: &SensorHash, key: &FlowKey, first_packet_number: i64) -> Self {
         const OWN_BYTES: usize = 52;
         let mut block = [0; BLOCK_BYTES];
-        block[..44].copy_from_slice(&key.to_bytes()[8..]);
+        block[..44].copy_from_slice(&key.to_bytes()[8..52]);
         block[44..OWN_BYTES].copy_from_slice(&first_packet_number.to_be_bytes());
         let mut state = sensor.state;
         compress_sha256(&mut state, &[padded(block, OWN_BYTES, sensor.bytes + OWN_BYTES)]);
@@ -97,13 +97,13 @@ impl Identity {
         const DIGITS: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
         let mut text = *b"1:???????????????????????????=";
         // Two zero bits stand behind the last byte, and `=` for what lacks to three bytes.
-        for (chunk, digits) in self.community_id.chunks(3).zip(text[2..].chunks_mut(4)) {
-            let [a, b, c] = [0, 1, 2].map(|at| u32::from(chunk.get(at).copied().unwrap_or_default()));
-            let bits = a << 16 | b << 8 | c;
-            for (digit, shift) in digits.iter_mut().take(chunk.len() + 1).zip([18, 12, 6, 0]) {
-                *digit = DIGITS[(bits >> shift & 63) as usize];
-            }
+        let mut bytes = [0; 21];
+        bytes[..20].copy_from_slice(&self.community_id);
+        for (&[a, b, c], digits) in bytes.as_chunks().0.iter().zip(text[2..].as_chunks_mut::<4>().0) {
+            let bits = u32::from_be_bytes([0, a, b, c]);
+            *digits = [18, 12, 6, 0].map(|shift| DIGITS[(bits >> shift & 63) as usize]);
         }
+        text[29] = b'=';
         text
     }
 }
@@ -149,16 +149,17 @@ mod tests {
     use sha2::{Digest as _, Sha256};
 
     use super::*;
+    use crate::flow::key::KEY_BYTES;
 
     proptest! {
         #[test]
         fn a_uid_is_the_beginning_of_a_sha_256(sensor in ".{0,200}", epoch: i64, key: [[u8; 26]; 2], number: i64) {
-            let mut bytes = [0; 52];
-            bytes.copy_from_slice(key.as_flattened());
+            let mut bytes = [0; KEY_BYTES];
+            bytes[..52].copy_from_slice(key.as_flattened());
             let key = FlowKey::from_bytes(&bytes);
             let mut message = [sensor.as_bytes(), &[0], &epoch.to_be_bytes()].concat();
             message.resize(message.len().next_multiple_of(BLOCK_BYTES), 0);
-            message.extend(&key.to_bytes()[8..]);
+            message.extend(&key.to_bytes()[8..52]);
             message.extend(number.to_be_bytes());
             let identity = Identity::new(&SensorHash::new(&sensor, epoch), &key, number);
             prop_assert_eq!(&identity.uid, &Sha256::digest(&message)[..12]);

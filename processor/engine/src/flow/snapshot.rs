@@ -4,7 +4,7 @@ use weir_contract::record::{FirstPacketState, FlowDetailState, FlowSideState, Fl
 
 use super::{
     detail::{Detail, WeirdBudget},
-    key::FlowKey,
+    key::{FlowKey, KEY_BYTES},
     packet::{Compact, NO_VLAN},
     sequence::Sequence,
     side::Side,
@@ -87,7 +87,7 @@ fn save_flow(index: u32, flow: &Flow) -> FlowState {
 }
 
 fn load_flow(state: &FlowState) -> Option<Flow> {
-    let mut key = [0; 52];
+    let mut key = [0; KEY_BYTES];
     key[0..8].copy_from_slice(&state.partition_key.to_be_bytes());
     key[8..24].copy_from_slice(state.low_address.get(..16)?);
     key[24..40].copy_from_slice(state.high_address.get(..16)?);

@@ -95,8 +95,13 @@ impl Flow {
         first_idle_class(&self.first_packet())
     }
 
+    /// The detail of a flow that is one packet long.
+    fn first_detail(&self) -> Detail {
+        Detail::new(&self.first_packet(), self.key.protocol())
+    }
+
     /// The first packet, as far as a flow that is one packet long needs it.
-    pub(super) fn first_packet(&self) -> FlowPacket {
+    fn first_packet(&self) -> FlowPacket {
         FlowPacket::expand(self.first, self.first_ts_ns, self.first_number, self.tunnel_depth())
     }
 }
@@ -265,8 +270,7 @@ impl FlowTable {
         };
         let from_originator = src_is_high == flow.originator_is_high();
         if flow.detail == NONE {
-            let detail = Detail::new(&flow.first_packet(), flow.key.protocol());
-            flow.detail = self.details.insert(detail);
+            flow.detail = self.details.insert(flow.first_detail());
         }
         let mut class = flow.class;
         if let Some(detail) = self.details.get_mut(flow.detail) {
@@ -365,18 +369,23 @@ impl FlowTable {
 
     /// Ends a flow, which is shown before it is gone.
     pub(crate) fn end(&mut self, index: u32, reason: EndReason, show: impl FnOnce(Ended<'_>)) {
-        let Some(detail) = self.detail_mut(index) else { return };
-        detail.finish();
-        let own_reason = detail.end_reason();
         let Some(flow) = self.flows.get(index) else { return };
+        // A flow of one packet has a detail for this moment only.
+        let mut brief = Detail::default();
+        let detail = match self.details.get_mut(flow.detail) {
+            Some(detail) => detail,
+            None => {
+                brief.begin(&flow.first_packet(), flow.key.protocol());
+                &mut brief
+            }
+        };
+        detail.finish();
         let reason = match reason {
             _ if flow.decoder_failed() => EndReason::DecoderError,
             EndReason::Evicted => reason,
-            _ => own_reason.unwrap_or(reason),
+            _ => detail.end_reason().unwrap_or(reason),
         };
-        if let Some(detail) = self.details.get(flow.detail) {
-            show(Ended { flow, detail, reason });
-        }
+        show(Ended { flow, detail, reason });
         // Empty where all flows end at once: see `take_all`.
         if !self.index.is_empty()
             && let Ok(entry) = self.index.find_entry(spread(self.hash(&flow.key)), |&(_, other)| other == index)
@@ -398,8 +407,7 @@ impl FlowTable {
     pub(crate) fn detail_mut(&mut self, index: u32) -> Option<&mut Detail> {
         let flow = self.flows.get_mut(index)?;
         if flow.detail == NONE {
-            let detail = Detail::new(&flow.first_packet(), flow.key.protocol());
-            flow.detail = self.details.insert(detail);
+            flow.detail = self.details.insert(flow.first_detail());
         }
         self.details.get_mut(flow.detail)
     }
