@@ -12,7 +12,7 @@ use weir_contract::{
 
 use crate::{
     cursor::Malformed,
-    datagram::{Expectations, ParserState},
+    datagram::{Expectations, Running},
     defrag::{Fragments, Incomplete},
     flow::{Ended, FlowTable, Identity, Seen, write_connection},
     layers::{Arrival, State, Table, Walk},
@@ -399,11 +399,13 @@ fn write_ended(
     ended: Ended<'_>,
     sensors: &Sensors,
     out: &mut Output,
-    parsers: &mut Slab<ParserState>,
+    parsers: &mut Slab<Running>,
     counters: &mut Counters,
 ) {
     let Ended { flow, detail, reason } = ended;
+    let mut identity = detail.identity;
     if let Some(parser) = flow.parser() {
+        identity = identity.or(parsers.get(parser).and_then(|running| running.identity));
         parsers.remove(parser);
     }
     counters.late_flows += u64::from(flow.is_late());
@@ -412,7 +414,7 @@ fn write_ended(
     if !out.selects::<record::Connection>() {
         return;
     }
-    let identity = detail.identity.unwrap_or_else(|| Identity::new(&of.hash, flow.key(), flow.first_number()));
+    let identity = identity.unwrap_or_else(|| Identity::new(&of.hash, flow.key(), flow.first_number()));
     out.use_sensor(&of.prefix);
     write_connection(out, ended, identity);
 }

@@ -8,7 +8,7 @@ use weir_contract::{
 };
 
 use crate::{
-    datagram::ParserState,
+    datagram::{ParserState, Running},
     defrag::Fragments,
     engine::{Counters, Engine},
     flow::snapshot::section,
@@ -42,7 +42,7 @@ impl Engine {
     pub fn snapshot(&self) -> Vec<u8> {
         let parsers = &self.state.parsers;
         let flows = self.state.flows.save().map(|(mut flow, parser)| {
-            flow.decoder = parser.and_then(|parser| save_parser(parsers.get(parser)?));
+            flow.decoder = parser.and_then(|parser| save_parser(&parsers.get(parser)?.state));
             flow
         });
         let state = EngineState {
@@ -83,7 +83,7 @@ impl Engine {
         engine.load_sensors(&saved);
         for flow in &saved.flows {
             let parser = flow.decoder.as_ref().and_then(load_parser);
-            let parser = parser.map(|parser| engine.state.parsers.insert(parser));
+            let parser = parser.map(|parser| engine.state.parsers.insert(Running::new(parser)));
             engine.state.flows.load(flow, parser).ok_or_else(|| damaged("a flow lacks a field"))?;
         }
         engine.state.flows.set_free_indexes(&saved.free_indexes);

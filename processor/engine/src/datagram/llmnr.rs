@@ -14,6 +14,7 @@ pub(crate) struct Llmnr;
 impl Datagram for Llmnr {
     const NAME: &'static str = "llmnr";
     const PORTS: &'static [u16] = &[5355];
+    const NEEDS_PORT: bool = true;
     type State = Requests<RequestKey>;
 
     fn probe(bytes: &[u8]) -> Probe {

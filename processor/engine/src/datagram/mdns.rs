@@ -15,6 +15,7 @@ pub(crate) struct Mdns;
 impl Datagram for Mdns {
     const NAME: &'static str = "mdns";
     const PORTS: &'static [u16] = &[5353];
+    const NEEDS_PORT: bool = true;
     type State = ();
 
     fn probe(bytes: &[u8]) -> Probe {

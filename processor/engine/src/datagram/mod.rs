@@ -16,6 +16,7 @@ pub use requests::Requests;
 
 use crate::{
     cursor::{Cursor, Malformed},
+    flow::Identity,
     output::Output,
 };
 
@@ -39,6 +40,9 @@ pub trait Datagram {
 
     /// Ports registered for it: on these its probe is asked first, and may be unsure.
     const PORTS: &'static [u16];
+
+    /// Its probe is never more than unsure, and so not asked on other ports.
+    const NEEDS_PORT: bool = false;
 
     /// What a flow's decoder remembers from one message to the next; `()` for nothing.
     type State: State;
@@ -138,11 +142,10 @@ impl Dispatch {
     /// Decides by a message between two ports.
     pub(crate) fn probe(tries: u8, ports: (u16, u16), bytes: &[u8]) -> Self {
         let owns_port = |parser: &Parser| parser.ports.iter().any(|port| [ports.0, ports.1].contains(port));
-        let find = |own: bool, least: &[Probe]| {
-            let mut parsers = (0u8..).zip(PARSERS).filter(|(_, parser)| owns_port(parser) == own);
-            parsers.find(|(_, parser)| least.contains(&(parser.probe)(bytes)))
-        };
-        match find(true, &[Probe::Unsure, Probe::Yes]).or_else(|| find(false, &[Probe::Yes])) {
+        let mut all = (0u8..).zip(PARSERS);
+        let mut others = all.clone().filter(|(_, parser)| !parser.needs_port && !owns_port(parser));
+        let own = all.find(|(_, parser)| owns_port(parser) && (parser.probe)(bytes) != Probe::No);
+        match own.or_else(|| others.find(|(_, parser)| (parser.probe)(bytes) == Probe::Yes)) {
             Some((index, _)) => Self::Parser(index),
             None if tries + 1 >= PROBES_MAX => Self::Never,
             None => Self::Undecided(tries + 1),
@@ -150,16 +153,31 @@ impl Dispatch {
     }
 }
 
+/// A flow's decoder at work.
+pub(crate) struct Running {
+    pub(crate) state: ParserState,
+    /// Identity of the flow, which the Connection needs as well: to hash it takes as long as to write it, and a
+    /// flow of one packet has no other place to keep it in.
+    pub(crate) identity: Option<Identity>,
+}
+
+impl Running {
+    pub(crate) fn new(state: ParserState) -> Self {
+        Self { state, identity: None }
+    }
+}
+
 /// A row of the table of decoders.
 pub(crate) struct Parser {
     pub(crate) name: &'static str,
     pub(crate) ports: &'static [u16],
+    needs_port: bool,
     probe: fn(&[u8]) -> Probe,
 }
 
 impl Parser {
     const fn of<D: Datagram>(_: PhantomData<D>) -> Self {
-        Self { name: D::NAME, ports: D::PORTS, probe: D::probe }
+        Self { name: D::NAME, ports: D::PORTS, needs_port: D::NEEDS_PORT, probe: D::probe }
     }
 }
 

@@ -14,6 +14,7 @@ pub(crate) struct Nbns;
 impl Datagram for Nbns {
     const NAME: &'static str = "nbns";
     const PORTS: &'static [u16] = &[137];
+    const NEEDS_PORT: bool = true;
     type State = Requests<RequestKey>;
 
     fn probe(bytes: &[u8]) -> Probe {

@@ -28,6 +28,7 @@ type RequestKey = u64;
 impl Datagram for Ntp {
     const NAME: &'static str = "ntp";
     const PORTS: &'static [u16] = &[123];
+    const NEEDS_PORT: bool = true;
     type State = Requests<RequestKey>;
 
     fn probe(bytes: &[u8]) -> Probe {

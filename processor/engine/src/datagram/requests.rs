@@ -1,6 +1,7 @@
 //! Requests that wait for their responses.
 
 use serde::{Deserialize, Serialize};
+use smallvec::SmallVec;
 
 /// Requests of a flow that wait at once; the oldest is forgotten for one more.
 const PENDING_MAX: usize = 64;
@@ -11,12 +12,13 @@ const WAIT_MAX_NS: i64 = 30_000_000_000;
 /// Requests of one flow that were not answered yet.
 #[derive(Debug, Serialize, Deserialize)]
 pub struct Requests<K> {
-    pending: Vec<(K, i64)>,
+    /// Most flows wait for one answer at a time.
+    pending: SmallVec<[(K, i64); 1]>,
 }
 
 impl<K> Default for Requests<K> {
     fn default() -> Self {
-        Self { pending: Vec::new() }
+        Self { pending: SmallVec::new() }
     }
 }
 
@@ -30,8 +32,6 @@ impl<K: PartialEq> Requests<K> {
         if self.pending.len() >= PENDING_MAX {
             self.pending.remove(0);
         }
-        // Most flows wait for one answer at a time.
-        self.pending.reserve_exact(1);
         self.pending.push((key, ts_ns));
     }
 

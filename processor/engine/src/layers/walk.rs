@@ -7,7 +7,7 @@ use weir_contract::{Packet, Record, WeirdReason, record};
 use super::{Key, Next, Table};
 use crate::{
     cursor::{Cursor, Malformed},
-    datagram::{Context, Dispatch, Expectations, Expected, ParserState, Place},
+    datagram::{Context, Dispatch, Expectations, Expected, ParserState, Place, Running},
     defrag::{Fragment, Fragments},
     flow::{
         Compact, Encapsulation, FlowKey, FlowPacket, FlowTable, Found, Identity, Ports, Seen, SensorHash, flag,
@@ -21,7 +21,7 @@ use crate::{
 /// What an engine remembers from packet to packet, and where it writes.
 pub(crate) struct State {
     pub(crate) flows: FlowTable,
-    pub(crate) parsers: Slab<ParserState>,
+    pub(crate) parsers: Slab<Running>,
     pub(crate) expectations: Expectations,
     pub(crate) fragments: Fragments,
     pub(crate) out: Output,
@@ -297,9 +297,10 @@ impl<'e> Walk<'e> {
             expected_since_ns: expected.map(|expected| expected.since_ns),
             expects_answer_elsewhere: false,
         };
-        let Some(state) = self.state.parsers.get_mut(parser) else { return };
+        let Some(running) = self.state.parsers.get_mut(parser) else { return };
+        running.identity = self.state.out.scope().identity;
         self.state.parsing = Some(found.flow);
-        let parsed = state.parse(payload, &mut context, &mut self.state.out);
+        let parsed = running.state.parse(payload, &mut context, &mut self.state.out);
         self.state.parsing = None;
         if context.expects_answer_elsewhere
             && let Some((address, _)) = self.scope.addresses
@@ -348,7 +349,7 @@ impl<'e> Walk<'e> {
         if let Some(parser) = self.state.flows.parser(flow) {
             return Some(parser);
         }
-        let parser = self.state.parsers.insert(ParserState::new(service.name())?);
+        let parser = self.state.parsers.insert(Running::new(ParserState::new(service.name())?));
         self.state.flows.set_parser(flow, Some(parser));
         Some(parser)
     }

@@ -31,6 +31,7 @@ const RELAY_HEADER_BYTES: usize = 34;
 impl Datagram for Dhcpv6 {
     const NAME: &'static str = "dhcpv6";
     const PORTS: &'static [u16] = &[546, 547];
+    const NEEDS_PORT: bool = true;
     type State = Requests<u32>;
 
     fn probe(bytes: &[u8]) -> Probe {

@@ -29,17 +29,31 @@ pub(super) struct Header {
     pub(super) additionals: u16,
 }
 
+/// Bytes of a header.
+pub(super) const HEADER_BYTES: usize = 12;
+
 impl Header {
-    #[inline]
     pub(super) fn read(input: &mut Cursor<'_>) -> Result<Self, Malformed> {
-        Ok(Self {
-            id: input.u16()?,
-            flags: input.u16()?,
-            questions: input.u16()?,
-            answers: input.u16()?,
-            authorities: input.u16()?,
-            additionals: input.u16()?,
-        })
+        let mut words = [0; 6];
+        for word in &mut words {
+            *word = input.u16()?;
+        }
+        Ok(Self::of(words))
+    }
+
+    /// The header at the beginning of bytes, for the probe, which is asked of any datagram and forgets errors.
+    #[inline]
+    pub(super) fn begins(bytes: &[u8]) -> Option<Self> {
+        let bytes = bytes.first_chunk::<HEADER_BYTES>()?;
+        let mut words = [0; 6];
+        for (word, bytes) in words.iter_mut().zip(bytes.as_chunks().0) {
+            *word = u16::from_be_bytes(*bytes);
+        }
+        Some(Self::of(words))
+    }
+
+    fn of([id, flags, questions, answers, authorities, additionals]: [u16; 6]) -> Self {
+        Self { id, flags, questions, answers, authorities, additionals }
     }
 
     pub(super) fn is_response(self) -> bool {

@@ -2,7 +2,7 @@
 
 use super::{
     Flavour,
-    message::Header,
+    message::{HEADER_BYTES, Header},
     name::{self, Labels},
     netbios,
     numbers::{DSO, class, opcode_name, rr_type},
@@ -13,8 +13,8 @@ use crate::{
 };
 
 pub(in crate::datagram) fn probe(bytes: &[u8], flavour: Flavour) -> Probe {
-    let mut input = Cursor::new(bytes);
-    let Ok(header) = Header::read(&mut input) else { return Probe::No };
+    let Some(header) = Header::begins(bytes) else { return Probe::No };
+    let input = Cursor::new(bytes).at(HEADER_BYTES);
     if flavour == Flavour::Dns && (is_plain_query(header, input) || asks_for_dnscrypt(header, input)) {
         return Probe::Yes;
     }
@@ -24,13 +24,13 @@ pub(in crate::datagram) fn probe(bytes: &[u8], flavour: Flavour) -> Probe {
         let is_bare = header.is_response() || header.opcode() == DSO;
         return if is_bare && has_known_opcode(header, flavour) { Probe::Unsure } else { Probe::No };
     }
-    // One of them may be wrong in a message that is broken or an attack: such ones are wanted.
-    let signs = [
-        has_known_opcode(header, flavour),
-        has_credible_counts(header, input.remaining()),
-        begins_with_entry(input, flavour).unwrap_or(false),
-    ];
-    if signs.iter().filter(|&&sign| sign).count() >= 2 { Probe::Unsure } else { Probe::No }
+    // One of three signs may be missing in a message that is broken or an attack: such ones are wanted.
+    let may_be = match (has_known_opcode(header, flavour), has_credible_counts(header, input.remaining())) {
+        (true, true) => true,
+        (false, false) => false,
+        _ => begins_with_entry(input, flavour).unwrap_or(false),
+    };
+    if may_be { Probe::Unsure } else { Probe::No }
 }
 
 fn has_known_opcode(header: Header, flavour: Flavour) -> bool {
