@@ -79,6 +79,14 @@ impl RecordType {
         &RECORDS
     }
 
+    /// How many fields at the beginning are the same in all types: those of Meta.
+    pub fn shared_fields() -> usize {
+        let is_shared = |(at, field): &(usize, &FieldInfo)| {
+            RECORDS.iter().all(|info| info.fields.get(*at).is_some_and(|other| other.doc == field.doc))
+        };
+        RECORDS.first().map_or(0, |first| first.fields.iter().enumerate().take_while(is_shared).count())
+    }
+
     /// What is known of the type.
     pub fn info(self) -> &'static RecordInfo {
         &RECORDS[self.index()]

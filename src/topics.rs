@@ -29,6 +29,12 @@ pub fn dead_letter(prefix: &str) -> String {
     format!("{prefix}-dead-letter")
 }
 
+/// The compacted topic that tells one life of a topic from the next: see
+/// [`TopicIncarnation`](crate::record::TopicIncarnation).
+pub fn incarnations(prefix: &str) -> String {
+    format!("{prefix}-topics")
+}
+
 /// Says what is wrong with a prefix. Letters, digits and `-` alone are allowed, since Kafka takes `.` and `_`
 /// for the same letter in the names of metrics.
 ///
@@ -50,7 +56,7 @@ mod tests {
 
     #[test]
     fn no_record_type_has_the_name_of_another_topic() {
-        let own = [packets("weir"), state("weir"), dead_letter("weir")];
+        let own = [packets("weir"), state("weir"), dead_letter("weir"), incarnations("weir")];
         assert!(RecordType::all().iter().all(|info| !own.contains(&info.record_type.topic("weir"))));
     }
 

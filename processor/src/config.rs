@@ -2,8 +2,9 @@
 
 use anyhow::bail;
 use serde::{Deserialize, Serialize};
+use weir_service::{http::HttpConfig, kafka::KafkaConfig};
 
-use crate::output::Format;
+use crate::{output::Format, topics::TopicsConfig};
 
 /// What `weir decode` can be told, wherever it is said. A missing setting is left to the next source,
 /// and at last to its default.
@@ -92,6 +93,15 @@ pub struct File {
     /// Settings of `weir decode`.
     #[serde(default)]
     pub decode: DecodeConfig,
+    /// How to reach Kafka.
+    #[serde(default)]
+    pub kafka: KafkaConfig,
+    /// Where metrics and health are told.
+    #[serde(default)]
+    pub metrics: HttpConfig,
+    /// Settings of `weir topics`.
+    #[serde(default)]
+    pub topics: TopicsConfig,
 }
 
 impl DecodeConfig {
@@ -159,7 +169,7 @@ mod tests {
     #[test]
     fn settings_survive_being_printed() {
         let settings = DecodeConfig { merge: Some(true), records: Some("+tcp".into()), ..DecodeConfig::default() };
-        let file = File { decode: settings };
+        let file = File { decode: settings, ..File::default() };
         assert_eq!(parse::<File>(&toml::to_string(&file).unwrap()).unwrap(), file);
     }
 }

@@ -9,6 +9,8 @@ pub mod config;
 mod decode;
 pub mod output;
 pub mod processor;
+mod tail;
 mod terminal;
+pub mod topics;
 
 pub use cli::run;

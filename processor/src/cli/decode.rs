@@ -8,16 +8,15 @@ use std::{
 };
 
 use anyhow::bail;
-use clap::CommandFactory as _;
 use weir_agent::{Filter, STDIN};
 use weir_contract::Selection;
 use weir_engine::Limits;
 use weir_service::{
-    config::{check_environment, over, read},
+    config::over,
     stop::{self, EXIT_INTERRUPTED},
 };
 
-use super::{Cli, EXIT_INCOMPLETE, to_stdout};
+use super::{EXIT_INCOMPLETE, file, to_stdout};
 use crate::{
     config::{DecodeConfig, File},
     decode::{self, Input, Settings},
@@ -72,14 +71,10 @@ Examples:
   weir decode -i eth0 -o - -r connection,dns     watch an interface";
 
 pub fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
-    let command = Cli::command();
-    let known = command.get_subcommands().flat_map(|command| command.get_arguments());
-    let known: Vec<_> = known.filter_map(|argument| argument.get_env()?.to_str()).collect();
-    check_environment(known)?;
-    let file = arguments.config.as_deref().map(read::<File>).transpose()?.unwrap_or_default();
+    let file = file(arguments.config.as_deref())?;
     let config = with_defaults(&over(&arguments.settings, &file.decode)?)?;
     if arguments.print_config {
-        let file = toml::to_string(&File { decode: config })?;
+        let file = toml::to_string(&File { decode: config, ..File::default() })?;
         return Ok(to_stdout(file.as_bytes()));
     }
     let merge = config.merge.unwrap_or_default();

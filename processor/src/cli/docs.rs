@@ -57,7 +57,7 @@ fn check_page(name: &str, expected: &str) {
 fn records_are_described_as_the_registry_has_them() {
     let mut page = RECORDS.to_owned();
     let all = RecordType::all();
-    let shared = records::shared_fields();
+    let shared = RecordType::shared_fields();
     writeln!(page, "Groups for `--records`: {}.\n", code_list(&Selection::groups())).unwrap();
     page.push_str("| record type | groups | by default | what |\n|---|---|---|---|\n");
     for info in all {

@@ -6,17 +6,20 @@ mod docs;
 mod man;
 mod records;
 mod schema;
+mod tail;
+mod topics;
 
 use std::{
     io::{self, Write as _},
-    path::PathBuf,
+    path::{Path, PathBuf},
     process::ExitCode,
 };
 
 use anyhow::anyhow;
 use clap::{CommandFactory as _, Parser, Subcommand};
+use weir_service::config::{check_environment, read};
 
-use crate::terminal;
+use crate::{config::File, terminal};
 
 /// Something could not be read or written; the rest was.
 pub const EXIT_INCOMPLETE: u8 = 1;
@@ -36,6 +39,11 @@ struct Cli {
 enum Command {
     /// Decode captures, or an interface, into records.
     Decode(Box<decode::Arguments>),
+    /// Show records from Kafka as they come.
+    Tail(Box<tail::Arguments>),
+    /// Make Kafka's topics, and look at them.
+    #[command(subcommand)]
+    Topics(Box<topics::Command>),
     /// List the record types, or the fields of one.
     Records(records::Arguments),
     /// Write what other programs need to read the records.
@@ -59,6 +67,8 @@ pub fn run() -> ExitCode {
     let cli = Cli::parse();
     let done = match cli.command {
         Command::Decode(arguments) => decode::run(*arguments),
+        Command::Tail(arguments) => tail::run(*arguments),
+        Command::Topics(command) => topics::run(*command),
         Command::Records(arguments) => records::run(&arguments),
         Command::Schema(command) => schema::run(&command),
         Command::Completions { shell } => Ok(completions(shell)),
@@ -76,6 +86,21 @@ pub fn run() -> ExitCode {
         terminal::tell(format_args!("error: {error:#}"));
         ExitCode::from(EXIT_USAGE)
     })
+}
+
+/// The configuration file, if there is one. The environment is looked through for names that are nearly ours.
+fn file(path: Option<&Path>) -> anyhow::Result<File> {
+    let mut known = Vec::new();
+    variables(&Cli::command(), &mut known);
+    check_environment(known.iter().map(String::as_str))?;
+    Ok(path.map(read::<File>).transpose()?.unwrap_or_default())
+}
+
+/// The variables of the environment that a command and those below it know.
+fn variables(command: &clap::Command, known: &mut Vec<String>) {
+    let named = command.get_arguments().filter_map(|argument| argument.get_env()?.to_str());
+    known.extend(named.map(str::to_owned));
+    command.get_subcommands().for_each(|command| variables(command, known));
 }
 
 /// Prints at once, and takes a reader that goes away early for the end of its interest.

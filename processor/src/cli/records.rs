@@ -90,7 +90,7 @@ fn print_type(out: &mut Vec<u8>, info: &RecordInfo, columns: usize) -> anyhow::R
     let (groups, topic) = (info.groups.join(", "), info.record_type.topic("weir"));
     let about = format!("Written {selected}. Groups: {groups}. Message: {}. Topic: {topic}.", info.message);
     wrapped(&about, columns).iter().try_for_each(|line| writeln!(out, "{line}"))?;
-    let (shared, own) = info.fields.split_at_checked(shared_fields()).unwrap_or((&[], info.fields));
+    let (shared, own) = info.fields.split_at_checked(RecordType::shared_fields()).unwrap_or((&[], info.fields));
     writeln!(out, "\nFields:\n")?;
     print_fields(out, own, 0, columns)?;
     writeln!(out, "\nFields of every record:\n")?;
@@ -118,15 +118,6 @@ fn print_field(out: &mut Vec<u8>, heading: &str, about: &str, indent: usize, col
         writeln!(out, "{:indent$}{line}", "")?;
     }
     Ok(())
-}
-
-/// How many fields at the beginning are the same in all types: those of Meta.
-pub(super) fn shared_fields() -> usize {
-    let all = RecordType::all();
-    let is_shared = |(at, field): &(usize, &FieldInfo)| {
-        all.iter().all(|info| info.fields.get(*at).is_some_and(|other| other.doc == field.doc))
-    };
-    all.first().map_or(0, |first| first.fields.iter().enumerate().take_while(is_shared).count())
 }
 
 /// The type as the contract names it: what its column in Parquet is called depends on the reader.
