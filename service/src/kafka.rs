@@ -14,7 +14,7 @@ use rdkafka::{
     ClientConfig, ClientContext,
     client::OAuthToken,
     config::RDKafkaLogLevel,
-    consumer::ConsumerContext,
+    consumer::{BaseConsumer, Consumer as _, ConsumerContext},
     error::{KafkaError, RDKafkaErrorCode},
 };
 use serde::{Deserialize, Serialize};
@@ -335,7 +335,9 @@ impl ClientContext for Reporter {
         let code = error.rdkafka_error_code();
         let kind = error_kind(code);
         metrics::counter!("weir_kafka_client_errors_total", "kind" => kind).increment(1);
-        if self.is_news(reason) {
+        // That all are down adds nothing to why the last one is.
+        let said = code == Some(RDKafkaErrorCode::AllBrokersDown) && self.last().is_some();
+        if !said && self.is_news(reason) {
             tracing::error!(kind, code = ?code, "Kafka: {reason}");
         }
     }
@@ -347,6 +349,15 @@ impl ClientContext for Reporter {
 }
 
 impl ConsumerContext for Reporter {}
+
+/// Why a request of a consumer failed, in the words of its client, which tells them only to who polls. For
+/// consumers that have nothing assigned yet: messages would be lost.
+pub fn why(consumer: &BaseConsumer<Reporter>, error: &KafkaError) -> String {
+    for _ in 0..16 {
+        let _ = consumer.poll(Duration::ZERO);
+    }
+    consumer.context().reason().unwrap_or_else(|| error.to_string())
+}
 
 /// What an error is about: one of [`ERROR_KINDS`].
 pub fn error_kind(code: Option<RDKafkaErrorCode>) -> &'static str {

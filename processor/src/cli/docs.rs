@@ -109,13 +109,13 @@ fn settings_are_described_as_the_command_line_has_them() {
     let mut page = CONFIGURATION.to_owned();
     let mut command = Cli::command();
     command.build();
-    for command in command.get_subcommands() {
+    for command in leaves(&command) {
         let arguments: Vec<_> = command.get_arguments().filter(|argument| argument.get_id() != "help").collect();
         if !arguments.iter().any(|argument| argument.get_long().is_some()) {
             continue;
         }
-        writeln!(page, "## weir {}\n\n{}.\n", command.get_name(), cell(&command.get_about().unwrap().to_string()))
-            .unwrap();
+        let name = command.get_bin_name().unwrap();
+        writeln!(page, "## {name}\n\n{}.\n", cell(&command.get_about().unwrap().to_string())).unwrap();
         page.push_str("| flag | environment | key in the file | default | meaning |\n|---|---|---|---|---|\n");
         for argument in arguments {
             let flag = match (argument.get_long(), argument.get_short()) {
@@ -124,10 +124,10 @@ fn settings_are_described_as_the_command_line_has_them() {
                 (None, _) => argument.get_value_names().unwrap().join(" "),
             };
             let environment = argument.get_env().map(|name| name.to_str().unwrap()).unwrap_or_default();
-            let key = argument.get_long().filter(|long| is_key(command.get_name(), long)).unwrap_or_default();
+            let key = argument.get_long().and_then(|long| key(name, long)).unwrap_or_default();
             let help = cell(&argument.get_help().unwrap().to_string());
             let (meaning, default) = split_default(&help);
-            writeln!(page, "| `{flag}` | {} | {} | {default} | {meaning} |", code(environment), code(key)).unwrap();
+            writeln!(page, "| `{flag}` | {} | {} | {default} | {meaning} |", code(environment), code(&key)).unwrap();
         }
         page.push('\n');
     }
@@ -145,10 +145,24 @@ fn split_default(help: &str) -> (String, &str) {
     (format!("{}.", meaning.trim_end_matches('.')), default)
 }
 
-/// Whether a configuration file has such a key: the file's reader is asked.
-fn is_key(command: &str, key: &str) -> bool {
-    let error = toml::from_str::<config::File>(&format!("[{command}]\n{key} = {{}}\n")).unwrap_err();
-    !error.message().starts_with("unknown field")
+/// The commands that do something, not those that only hold others.
+fn leaves(command: &clap::Command) -> Vec<&clap::Command> {
+    if !command.has_subcommands() {
+        return vec![command];
+    }
+    command.get_subcommands().filter(|command| command.get_name() != "help").flat_map(leaves).collect()
+}
+
+/// Table and key of a flag in a configuration file, if it has one: the file's reader is asked. A command's own
+/// table comes first, then those that several share.
+fn key(command: &str, flag: &str) -> Option<String> {
+    let own = command.split(' ').skip(1);
+    let tables = own.chain(["kafka", "lake", "metrics"]);
+    let found = tables.into_iter().find(|table| {
+        let error = toml::from_str::<config::File>(&format!("[{table}]\n{flag} = {{}}\n")).unwrap_err();
+        !error.message().starts_with("unknown field")
+    });
+    found.map(|table| format!("{table}.{flag}"))
 }
 
 fn code(text: &str) -> String {

@@ -24,7 +24,7 @@ pub struct Arguments {
     types: Vec<String>,
 
     /// Show only records with this value in a field; FIELD!=VALUE for those without. Can be given several times.
-    #[arg(short, long = "where", value_name = "FIELD=VALUE", help_heading = "Output")]
+    #[arg(short = 'w', long = "where", value_name = "FIELD=VALUE", help_heading = "Output")]
     conditions: Vec<Condition>,
 
     /// How records are shown [default: table on a terminal, json otherwise].

@@ -19,7 +19,7 @@ use rdkafka::{
     error::{KafkaError, RDKafkaErrorCode},
 };
 use weir_contract::{RecordType, Selection, columns::RecordColumns};
-use weir_service::kafka::{KafkaConfig, Reporter};
+use weir_service::kafka::{KafkaConfig, Reporter, why};
 
 use crate::{terminal, topics::PATIENCE};
 
@@ -90,10 +90,9 @@ pub fn run(settings: &Settings, stop: &Arc<AtomicBool>) -> anyhow::Result<u64> {
 
 /// Takes all partitions of the selected topics, and tells which topic has which records.
 fn assign(consumer: &BaseConsumer<Reporter>, settings: &Settings) -> anyhow::Result<BTreeMap<String, RecordType>> {
-    let metadata = consumer.fetch_metadata(None, PATIENCE).map_err(|error| {
-        let reason = consumer.context().reason().unwrap_or_else(|| error.to_string());
-        anyhow!("the brokers can't be asked for their topics: {reason}")
-    })?;
+    let metadata = consumer.fetch_metadata(None, PATIENCE);
+    let metadata =
+        metadata.map_err(|error| anyhow!("the brokers can't be asked for their topics: {}", why(consumer, &error)))?;
     let begin = if settings.from_beginning { Offset::Beginning } else { Offset::End };
     let mut list = TopicPartitionList::new();
     let mut types = BTreeMap::new();

@@ -13,7 +13,7 @@ use rdkafka::{
 };
 use tokio::runtime::{Builder, Runtime};
 use weir_contract::record::TopicIncarnation;
-use weir_service::kafka::{KafkaConfig, Reporter};
+use weir_service::kafka::{KafkaConfig, Reporter, why};
 
 use super::{
     PATIENCE, Report,
@@ -43,11 +43,8 @@ impl Admin {
 
     /// What went wrong, with the client's own reason where it has one.
     fn explain(&self, what: &str, error: &KafkaError) -> anyhow::Error {
-        let reason = self.consumer.context().reason().or_else(|| self.client.inner().context().reason());
-        match reason {
-            Some(reason) => anyhow!("{what}: {error} ({reason})"),
-            None => anyhow!("{what}: {error}"),
-        }
+        let reason = self.client.inner().context().reason().unwrap_or_else(|| why(&self.consumer, error));
+        anyhow!("{what}: {reason}")
     }
 
     /// All topics of the cluster, with the settings of those that begin with our prefix.

@@ -21,7 +21,7 @@ pub use plan::{Step, Topic};
 use admin::Admin;
 
 /// How long a broker may take for an answer.
-pub const PATIENCE: Duration = Duration::from_secs(30);
+pub const PATIENCE: Duration = Duration::from_secs(15);
 
 /// What became of each topic.
 #[derive(Debug, Default)]
