@@ -4,7 +4,11 @@ use anyhow::bail;
 use serde::{Deserialize, Serialize};
 use weir_service::{http::HttpConfig, kafka::KafkaConfig};
 
-use crate::{output::Format, topics::TopicsConfig};
+use crate::{
+    output::Format,
+    sink::config::{LakeConfig, SinkConfig},
+    topics::TopicsConfig,
+};
 
 /// What `weir decode` can be told, wherever it is said. A missing setting is left to the next source,
 /// and at last to its default.
@@ -102,6 +106,12 @@ pub struct File {
     /// Settings of `weir topics`.
     #[serde(default)]
     pub topics: TopicsConfig,
+    /// Where the lake is.
+    #[serde(default)]
+    pub lake: LakeConfig,
+    /// Settings of `weir sink`.
+    #[serde(default)]
+    pub sink: SinkConfig,
 }
 
 impl DecodeConfig {

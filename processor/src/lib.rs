@@ -9,6 +9,7 @@ pub mod config;
 mod decode;
 pub mod output;
 pub mod processor;
+mod sink;
 mod tail;
 mod terminal;
 pub mod topics;

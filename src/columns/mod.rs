@@ -63,6 +63,7 @@ pub struct RecordColumns {
     wire_bytes: usize,
     row_bytes: usize,
     unknown_fields: u64,
+    known_only: bool,
 }
 
 impl RecordColumns {
@@ -77,7 +78,15 @@ impl RecordColumns {
             wire_bytes: 0,
             row_bytes: schema::fixed_bytes(info.fields),
             unknown_fields: 0,
+            known_only: false,
         }
+    }
+
+    /// Takes a record with a field that the contract does not know for malformed: see [`Reason::UnknownField`].
+    #[must_use]
+    pub fn known_only(mut self) -> Self {
+        self.known_only = true;
+        self
     }
 
     /// Appends one record as it stands on the wire: undelimited protobuf. Repeated occurrences of a
@@ -88,7 +97,7 @@ impl RecordColumns {
     /// Bytes that are no record of this type leave no trace.
     pub fn push_wire(&mut self, bytes: &[u8]) -> Result<(), Malformed> {
         let wire_bytes = self.wire_bytes.saturating_add(bytes.len()).saturating_add(1);
-        let input = Input::new(bytes);
+        let input = Input::new(bytes, self.known_only);
         if wire_bytes <= BATCH_BYTES_MAX && self.table.push_record(&input).is_some() {
             self.rows += 1;
             self.wire_bytes = wire_bytes;

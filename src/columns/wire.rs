@@ -6,6 +6,8 @@ use std::cell::{Cell, RefCell};
 /// The bytes of one record, and what is worth telling of them beside the fields.
 pub(super) struct Input<'a> {
     bytes: &'a [u8],
+    /// Fields that the contract does not know are a fault.
+    known_only: bool,
     /// Fields met that the contract does not know.
     pub unknown_fields: Cell<u64>,
     /// Where and why reading stopped.
@@ -70,14 +72,17 @@ pub enum Reason {
     /// Text that is not UTF-8.
     #[error("the text is not UTF-8")]
     Utf8,
+    /// A field that the contract does not know, where such a record is not wanted.
+    #[error("the contract has no field of this number")]
+    UnknownField,
     /// The record does not fit into what is left of the batch, see [`BATCH_BYTES_MAX`](super::BATCH_BYTES_MAX).
     #[error("the record exceeds what a batch holds")]
     TooLarge,
 }
 
 impl<'a> Input<'a> {
-    pub fn new(bytes: &'a [u8]) -> Self {
-        Self { bytes, unknown_fields: Cell::new(0), fault: RefCell::new(None) }
+    pub fn new(bytes: &'a [u8], known_only: bool) -> Self {
+        Self { bytes, known_only, unknown_fields: Cell::new(0), fault: RefCell::new(None) }
     }
 
     /// A reader at the first byte.
@@ -146,6 +151,10 @@ impl<'a> Reader<'a> {
         self.input.unknown_fields.update(|count| count + 1);
         match key {
             Key { number: 0, .. } => self.fail(Reason::Key),
+            Key { wire_type: VARINT | FIXED64 | FIXED32 | LENGTH, .. } if self.input.known_only => {
+                self.fail::<()>(Reason::UnknownField);
+                self.blame(key)
+            }
             Key { wire_type: VARINT, .. } => self.varint().map(|_| self.at),
             Key { wire_type: FIXED64, .. } => self.fixed::<8>().map(|_| self.at),
             Key { wire_type: FIXED32, .. } => self.fixed::<4>().map(|_| self.at),

@@ -3,9 +3,11 @@
 mod decode;
 #[cfg(test)]
 mod docs;
+mod lake;
 mod man;
 mod records;
 mod schema;
+mod sink;
 mod tail;
 mod topics;
 
@@ -39,6 +41,11 @@ struct Cli {
 enum Command {
     /// Decode captures, or an interface, into records.
     Decode(Box<decode::Arguments>),
+    /// Write records from Kafka to a lake of Parquet files, each once.
+    Sink(Box<sink::Arguments>),
+    /// Look at a lake.
+    #[command(subcommand)]
+    Lake(lake::Command),
     /// Show records from Kafka as they come.
     Tail(Box<tail::Arguments>),
     /// Make Kafka's topics, and look at them.
@@ -67,6 +74,8 @@ pub fn run() -> ExitCode {
     let cli = Cli::parse();
     let done = match cli.command {
         Command::Decode(arguments) => decode::run(*arguments),
+        Command::Sink(arguments) => sink::run(*arguments),
+        Command::Lake(command) => lake::run(command),
         Command::Tail(arguments) => tail::run(*arguments),
         Command::Topics(command) => topics::run(*command),
         Command::Records(arguments) => records::run(&arguments),

@@ -38,7 +38,7 @@ pub enum Encoder {
 
 /// Formats over record batches.
 pub enum BatchWriter {
-    Parquet(Box<ParquetFile>),
+    Parquet(Box<ParquetFile<Handle>>),
     Csv(Handle),
     /// With the label that tells types on one stream apart.
     Json(Handle, Option<&'static str>),

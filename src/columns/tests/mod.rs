@@ -179,6 +179,21 @@ fn unknown_fields_are_counted_and_skipped() {
 }
 
 #[test]
+fn unknown_fields_are_refused_where_only_known_ones_are_wanted() {
+    let mut record = Vec::new();
+    key(&mut record, 3000, 0);
+    varint(&mut record, 7);
+    let mut columns = RecordColumns::new(RecordType::Udp).known_only();
+    let malformed = columns.push_wire(&record).unwrap_err();
+    assert_eq!((malformed.field.as_str(), malformed.reason), ("3000", Reason::UnknownField));
+    // A key that no field can have is malformed in any case.
+    let malformed = columns.push_wire(&[6]).unwrap_err();
+    assert_eq!(malformed.reason, Reason::Key);
+    columns.push_wire(&[]).unwrap();
+    assert_eq!(columns.len(), 1);
+}
+
+#[test]
 fn a_label_comes_first_in_a_json_line() {
     let batch = batch(RecordType::Udp, &[&[]]);
     let mut json = Vec::new();

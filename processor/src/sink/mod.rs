@@ -1,0 +1,185 @@
+//! Record topics to the lake: Parquet files in a bucket or a folder, each record once.
+//!
+//! [`chain`] decides, [`worker`] reads and does what it says, [`pool`] encodes files and puts them, [`store`] keeps
+//! them. `model.rs` is the proof: the decisions under crashes, zombies, lost answers and retention.
+
+mod chain;
+pub mod config;
+mod consumer;
+mod dead_letter;
+mod encode;
+mod link;
+mod metrics;
+#[cfg(test)]
+mod model;
+mod pool;
+mod roll;
+mod store;
+pub mod verify;
+mod worker;
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread;
+use std::time::Duration;
+
+use anyhow::{Context as _, bail};
+use rdkafka::ClientConfig;
+use rdkafka::consumer::{BaseConsumer, Consumer as _};
+use weir_contract::{RecordType, Selection, topics};
+use weir_service::health::Health;
+use weir_service::kafka::{KafkaConfig, Reporter};
+
+pub use metrics::METRICS;
+
+use config::{LakeConfig, SinkConfig, patient};
+use consumer::GroupConsumer;
+use dead_letter::DeadLetters;
+use pool::Pool;
+use store::{Patience, Patient, Stopped, Store};
+use worker::{Shared, Worker};
+
+/// Pause between two looks at how the work goes.
+const LOOK: Duration = Duration::from_millis(200);
+
+/// How long an answer of the brokers may take at the start, before it is asked for again.
+const TIMEOUT: Duration = Duration::from_secs(5);
+
+/// What a sink works with.
+pub struct Settings {
+    pub kafka: KafkaConfig,
+    pub lake: LakeConfig,
+    pub sink: SinkConfig,
+    pub selection: Selection,
+}
+
+/// Works until `stop` is set; then what is open is put.
+///
+/// # Errors
+///
+/// The store refuses at the start, topics are missing, Kafka's client failed for good.
+pub fn run(settings: &Settings, stop: &Arc<AtomicBool>, health: &Health) -> anyhow::Result<()> {
+    health.set_unready("the lake does not answer yet");
+    let store = settings.lake.open()?;
+    if !check_store(&store, settings, stop)? {
+        return Ok(());
+    }
+    health.set_unready("Kafka does not answer yet");
+    let selected = |record_type: RecordType| (record_type.topic(settings.kafka.topic_prefix()), record_type);
+    let topics: Vec<_> = settings.selection.types().map(selected).collect();
+    let Some(cluster) = check_topics(&settings.kafka, &topics, stop)? else { return Ok(()) };
+
+    // Set once all is done, so that nobody waits for a store any more.
+    let abandon = Arc::new(AtomicBool::new(false));
+    let store = Arc::new(patient(&store, Patience::Endless, &abandon));
+    let client = settings.kafka.client("sink")?;
+    let topic = topics::dead_letter(settings.kafka.topic_prefix());
+    let dead_letters =
+        Arc::new(DeadLetters::new(client.clone(), Reporter::new(&settings.kafka), topic, abandon.clone())?);
+    let uploads = usize::try_from(settings.sink.uploads.unwrap_or(4)).unwrap_or(4);
+    let shared = Arc::new(Shared {
+        cluster,
+        rolling: settings.sink.rolling(),
+        drop_unknown_fields: settings.sink.drop_unknown_fields == Some(true),
+        pool: Pool::start(uploads, &store, &dead_letters).context("threads can't be started")?,
+        dead_letters,
+        stop: stop.clone(),
+    });
+    let workers = (0..settings.sink.workers.unwrap_or(1)).map(|number| {
+        let (number, group) = (number.to_string(), settings.sink.group.as_deref().unwrap_or("weir-sink"));
+        let reporter = Reporter::new(&settings.kafka);
+        let consumer = GroupConsumer::join(client.clone(), reporter, group, topics.clone(), number.clone())?;
+        let name = format!("worker-{number}");
+        let worker = Worker::new(number, shared.clone(), consumer, &topics, settings.sink.memory());
+        Ok(thread::Builder::new().name(name).spawn(move || worker.run())?)
+    });
+    let workers = workers.collect::<anyhow::Result<Vec<_>>>()?;
+    let done = watch(workers, &store, stop, health);
+    abandon.store(true, Ordering::Relaxed);
+    done
+}
+
+/// Whether the store can hold chains; `false` if the process is told to stop before it answers.
+fn check_store(store: &Arc<dyn Store>, settings: &Settings, stop: &Arc<AtomicBool>) -> anyhow::Result<bool> {
+    let asked = patient(store, Patience::UntilRefused, stop).honours_conditions();
+    match asked {
+        Ok(true) => Ok(true),
+        Ok(false) if settings.lake.at_least_once == Some(true) => Ok(true),
+        Ok(false) => bail!(
+            "the store overwrites files although it is asked not to (If-None-Match): records could be lost or doubled; \
+             use another store, or accept doubled records with --at-least-once"
+        ),
+        Err(Stopped::Asked) => Ok(false),
+        Err(Stopped::Failed(what)) => bail!("the lake can't be written: {what}"),
+    }
+}
+
+/// The id of the cluster, once it answers and has all topics; none if the process is told to stop before.
+fn check_topics(
+    kafka: &KafkaConfig,
+    topics: &[(String, RecordType)],
+    stop: &AtomicBool,
+) -> anyhow::Result<Option<String>> {
+    let client: ClientConfig = kafka.client("sink")?;
+    let client: BaseConsumer<Reporter> = client.create_with_context(Reporter::new(kafka))?;
+    while !stop.load(Ordering::Relaxed) {
+        // Errors of the connection come with this.
+        drop(client.poll(Duration::ZERO));
+        let metadata = match client.fetch_metadata(None, TIMEOUT) {
+            Ok(metadata) => metadata,
+            Err(error) => {
+                let reason = client.context().reason().unwrap_or_default();
+                tracing::warn!("Kafka does not answer: {error} {reason}; trying again");
+                thread::sleep(LOOK);
+                continue;
+            }
+        };
+        let exists = |name: &str| metadata.topics().iter().any(|topic| topic.name() == name && topic.error().is_none());
+        let missing: Vec<_> = topics.iter().map(|(name, _)| name.as_str()).filter(|name| !exists(name)).collect();
+        if !missing.is_empty() {
+            let some = missing.get(..5).unwrap_or(&missing).join(", ");
+            bail!(
+                "{} of {} topics do not exist or may not be read, such as {some}: `weir topics create` makes them, --records \
+                 selects others",
+                missing.len(),
+                topics.len()
+            );
+        }
+        if let Some(cluster) = client.client().fetch_cluster_id(TIMEOUT) {
+            return Ok(Some(cluster));
+        }
+    }
+    Ok(None)
+}
+
+/// Waits for the workers; when one fails, all stop.
+fn watch(
+    workers: Vec<thread::JoinHandle<anyhow::Result<()>>>,
+    store: &Patient,
+    stop: &AtomicBool,
+    health: &Health,
+) -> anyhow::Result<()> {
+    let mut done = Ok(());
+    let mut workers = workers;
+    while !workers.is_empty() {
+        if store.is_refused() {
+            health.set_unready("the store refuses requests: the log says why");
+        } else {
+            health.set_ready();
+        }
+        thread::sleep(LOOK);
+        let (ended, going): (Vec<_>, Vec<_>) = workers.into_iter().partition(thread::JoinHandle::is_finished);
+        workers = going;
+        for worker in ended {
+            let result =
+                worker.join().unwrap_or_else(|_| Err(anyhow::anyhow!("a worker panicked; please report this")));
+            if let Err(error) = result {
+                tracing::error!("a worker failed: {error:#}");
+                health.set_dead(format!("a worker failed: {error:#}"));
+                stop.store(true, Ordering::Relaxed);
+                done = Err(error);
+            }
+        }
+    }
+    done
+}
