@@ -340,6 +340,11 @@ impl BatchBuilder {
         self.batch.captured_length.is_empty()
     }
 
+    /// Packets that were pushed so far, into this batch and all before it.
+    pub fn packets(&self) -> i64 {
+        self.packets + i64::try_from(self.batch.captured_length.len()).unwrap_or(i64::MAX)
+    }
+
     /// Bytes of the batch once encoded, at most.
     pub fn encoded_bytes(&self) -> usize {
         self.encoded_bytes

@@ -139,6 +139,11 @@ impl Batcher {
         &mut self.counters
     }
 
+    /// The packets that each partition was given so far, those of unfinished batches too.
+    pub fn partition_packets(&self) -> impl Iterator<Item = (u32, i64)> {
+        (0..).zip(self.slots.iter().map(|slot| slot.builder.packets()))
+    }
+
     /// Takes back a batch that nobody needs any more, to fill its memory again.
     pub fn recycle(&mut self, batch: PacketBatch) {
         if self.spares.len() < self.slots.len() {

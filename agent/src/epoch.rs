@@ -2,6 +2,7 @@
 //! records have the same identities, and a restarted replay repeats itself to the byte.
 
 use std::fs::File;
+use std::hash::{BuildHasher as _, RandomState};
 use std::io::{self, Read};
 use std::os::unix::fs::FileExt;
 use xxhash_rust::xxh3::Xxh3;
@@ -50,6 +51,11 @@ pub(crate) fn read_head(reader: &mut impl Read) -> io::Result<Vec<u8>> {
         Err(error) if !was_stopped(&error) => Err(error),
         _ => Ok(head),
     }
+}
+
+/// The epoch of a live capture: each run of a sensor is its own, so no two may share one. At least 1.
+pub fn random_epoch() -> i64 {
+    i64::try_from(RandomState::new().hash_one(0) >> 1).unwrap_or(i64::MAX).max(1)
 }
 
 /// The epoch of a replay: of these captures in this order, with options that change what becomes

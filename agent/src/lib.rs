@@ -38,10 +38,12 @@ mod source;
 
 pub use batcher::{Batcher, LOCAL_BATCH_BYTES};
 pub use clock::Clock;
-pub use epoch::{Fingerprint, epoch};
+pub use epoch::{Fingerprint, epoch, random_epoch};
 pub use error::{BlockReason, SourceError, SourceProblem};
 pub use files::{CaptureFile, STDIN};
 pub use filter::{Filter, FilterError};
-pub use live::{InterfaceCounters, Live, LiveControl, LiveError, LiveHandles, LiveOptions};
+pub use live::{
+    ANY, InterfaceCounters, InterfaceInfo, Live, LiveControl, LiveError, LiveHandles, LiveOptions, interfaces,
+};
 pub use merge::{Merge, Merged, Outcome};
 pub use source::{Damage, KernelCounters, PacketInfo, Source, Step};

@@ -1,9 +1,8 @@
 //! `weir-agent`: packets of capture files and interfaces, as batches to Kafka.
 
-// The spool and what belongs to it wait for the command that captures.
-#![allow(dead_code)]
 #![warn(clippy::print_stderr, clippy::print_stdout)]
 
+mod capture;
 mod cli;
 mod delivery;
 mod kafka;

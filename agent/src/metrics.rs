@@ -2,6 +2,7 @@
 
 use crate::delivery::{Accounts, Delivery, Store};
 use crate::spool::Disk;
+use weir_agent::InterfaceCounters;
 use weir_service::metrics::{Kind, Label, Metric};
 
 const PLACES: &[&str] = &[
@@ -15,6 +16,13 @@ const PLACES: &[&str] = &[
     "too_large",
     "overtaken",
 ];
+
+/// Labels of what is counted by interface.
+const INTERFACE: &[Label] = &[Label { name: "interface", values: &[] }];
+
+/// Where packets can be lost before they are batched.
+const CAPTURE_PLACES: &[Label] =
+    &[Label { name: "interface", values: &[] }, Label { name: "place", values: &["kernel", "interface", "queue"] }];
 
 /// The agent's metrics.
 pub const METRICS: &[Metric] = &[
@@ -35,6 +43,47 @@ pub const METRICS: &[Metric] = &[
     gauge("weir_agent_spool_bytes", "Bytes of the spool's segments."),
     counter("weir_agent_spool_errors_total", "Errors that the spool's disk gave."),
     counter("weir_agent_producer_failures_total", "Times that the producer failed, and another one was made."),
+    Metric {
+        name: "weir_agent_capture_received_packets_total",
+        kind: Kind::Counter,
+        labels: INTERFACE,
+        help: "Packets that the kernel received on an interface and that passed the filter.",
+    },
+    Metric {
+        name: "weir_agent_capture_packets_total",
+        kind: Kind::Counter,
+        labels: INTERFACE,
+        help: "Packets that were captured on an interface.",
+    },
+    Metric {
+        name: "weir_agent_capture_bytes_total",
+        kind: Kind::Counter,
+        labels: INTERFACE,
+        help: "Bytes of those packets.",
+    },
+    Metric {
+        name: "weir_agent_capture_dropped_packets_total",
+        kind: Kind::Counter,
+        labels: CAPTURE_PLACES,
+        help: "Packets of an interface that were lost, by the place: the kernel's ring, the interface itself, or the \
+               queue behind the ring.",
+    },
+    Metric {
+        name: "weir_agent_capture_unsampled_packets_total",
+        kind: Kind::Counter,
+        labels: INTERFACE,
+        help: "Packets of an interface that sampling has left out.",
+    },
+    Metric {
+        name: "weir_agent_capture_open",
+        kind: Kind::Gauge,
+        labels: INTERFACE,
+        help: "Whether an interface is captured on: 0 once that has ended, or while it is paused.",
+    },
+    counter(
+        "weir_agent_capture_late_packets_total",
+        "Packets that came when others of a later time had been handed out.",
+    ),
 ];
 
 const fn counter(name: &'static str, help: &'static str) -> Metric {
@@ -62,6 +111,34 @@ pub fn record<D: Disk>(accounts: &Accounts, delivery: &mut Delivery<D>) {
     let store = delivery.store();
     set("weir_agent_spool_bytes", store.as_ref().map_or(0, |store| store.bytes()));
     metrics::counter!("weir_agent_spool_errors_total").absolute(store.map_or(0, |store| Store::errors(store)));
+}
+
+/// Brings what is counted by interface up to date.
+pub fn record_interface(interface: &InterfaceCounters) {
+    let name = &interface.name;
+    let set = |metric: &'static str, packets: i64| {
+        metrics::counter!(metric, "interface" => name.clone()).absolute(u64::try_from(packets).unwrap_or_default());
+    };
+    set("weir_agent_capture_received_packets_total", interface.received);
+    set("weir_agent_capture_packets_total", interface.captured);
+    set("weir_agent_capture_bytes_total", interface.captured_bytes);
+    set("weir_agent_capture_unsampled_packets_total", interface.sampled_out);
+    let dropped = [
+        ("kernel", interface.kernel_dropped),
+        ("interface", interface.interface_dropped),
+        ("queue", interface.queue_dropped),
+    ];
+    for (place, packets) in dropped {
+        metrics::counter!("weir_agent_capture_dropped_packets_total", "interface" => name.clone(), "place" => place)
+            .absolute(u64::try_from(packets).unwrap_or_default());
+    }
+    let is_captured = interface.is_open && !interface.is_paused;
+    metrics::gauge!("weir_agent_capture_open", "interface" => name.clone()).set(f64::from(u8::from(is_captured)));
+}
+
+/// Brings up to date how many packets were late.
+pub fn record_late(packets: i64) {
+    metrics::counter!("weir_agent_capture_late_packets_total").absolute(u64::try_from(packets).unwrap_or_default());
 }
 
 /// Counts a producer that failed.

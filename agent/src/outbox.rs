@@ -15,6 +15,8 @@ pub struct Captured {
     pub dropped_kernel: u64,
     /// Packets that the interface or its driver lost.
     pub dropped_interface: u64,
+    /// Packets that were dropped behind the kernel's rings, because the reading thread was behind.
+    pub dropped_behind_rings: u64,
 }
 
 /// What of the reading thread's packets never came out of the queue, and how far it has come.

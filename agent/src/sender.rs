@@ -13,7 +13,7 @@ use anyhow::Context as _;
 use prost::Message as _;
 pub use state::StateFolder;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, OnceLock};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 use weir_contract::PacketBatch;
@@ -53,7 +53,19 @@ pub struct Settings {
 pub struct Sender {
     outbox: Outbox,
     partition_count: Arc<OnceLock<u32>>,
+    totals: Arc<Mutex<Totals>>,
     thread: JoinHandle<Accounts>,
+}
+
+/// What the delivering thread tells of its work once a second.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Totals {
+    /// Packets lost at the queue before it, or behind the kernel's rings.
+    pub dropped_queue: u64,
+    /// Packets lost in its own hands: at the spool, or at Kafka.
+    pub dropped_later: u64,
+    /// Bytes that Kafka has acknowledged.
+    pub published_bytes: u64,
 }
 
 impl Sender {
@@ -69,6 +81,7 @@ impl Sender {
         let link = Link::new(&settings.kafka, Arc::clone(&partition_count))?;
         let outbox = Outbox::new(QUEUE_BYTES);
         let (state, store) = settings.state.map(StateFolder::into_parts).unzip();
+        let totals = Arc::new(Mutex::default());
         let announcements = Announcements::new(state.as_ref().map_or(&[], state::Saver::previous));
         let work = Work {
             link,
@@ -77,6 +90,7 @@ impl Sender {
             state,
             announcements,
             partition_count: Arc::clone(&partition_count),
+            totals: Arc::clone(&totals),
             stop: settings.stop,
             stop_limit: settings.stop_limit,
             health: settings.health,
@@ -85,7 +99,7 @@ impl Sender {
             buffer: Vec::new(),
         };
         let thread = thread::Builder::new().name("sender".into()).spawn(move || work.run());
-        Ok(Self { outbox, partition_count, thread: thread.context("starting a thread failed")? })
+        Ok(Self { outbox, partition_count, totals, thread: thread.context("starting a thread failed")? })
     }
 
     /// Where batches are put in.
@@ -96,6 +110,11 @@ impl Sender {
     /// The number of the topic's partitions, once it is known: from Kafka, or from an earlier run.
     pub fn partition_count(&self) -> Option<u32> {
         self.partition_count.get().copied()
+    }
+
+    /// What came of the work so far, a second ago at most.
+    pub fn totals(&self) -> Totals {
+        *self.totals.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Takes no more batches, and waits until those there are have been delivered, or kept, or the time to stop is
@@ -117,6 +136,7 @@ struct Work {
     state: Option<state::Saver>,
     announcements: Announcements,
     partition_count: Arc<OnceLock<u32>>,
+    totals: Arc<Mutex<Totals>>,
     stop: Arc<AtomicBool>,
     stop_limit: Duration,
     health: Health,
@@ -229,6 +249,13 @@ impl Work {
         self.dropped_packets = accounts.dropped.total();
         self.tell(now, loses);
         metrics::record(&accounts, &mut self.delivery);
+        let dropped_queue = accounts.dropped.of(Dropped::Queue);
+        let before = dropped_queue + accounts.dropped.of(Dropped::Kernel) + accounts.dropped.of(Dropped::Interface);
+        *self.totals.lock().unwrap_or_else(PoisonError::into_inner) = Totals {
+            dropped_queue,
+            dropped_later: accounts.dropped.total() - before,
+            published_bytes: self.delivery.traffic().published_bytes,
+        };
     }
 
     /// Says what is in the way, to the log and to whoever asks for the agent's health: it is ready while its packets
@@ -280,8 +307,9 @@ impl Work {
         // Packets of batches that are not finished yet are noted now and then.
         let unfinished = captured.packets.saturating_sub(progress.batched);
         accounts.received += unfinished + captured.dropped_kernel + captured.dropped_interface;
+        accounts.received += captured.dropped_behind_rings;
         accounts.queued = progress.queued + unfinished;
-        accounts.dropped.add(progress.dropped, Dropped::Queue);
+        accounts.dropped.add(progress.dropped + captured.dropped_behind_rings, Dropped::Queue);
         accounts.dropped.add(captured.dropped_kernel, Dropped::Kernel);
         accounts.dropped.add(captured.dropped_interface, Dropped::Interface);
         accounts

@@ -4,7 +4,10 @@ use crate::pace::Speed;
 use crate::spool::{Limits, WhenFull};
 use anyhow::bail;
 use serde::{Deserialize, Serialize};
+use std::num::NonZeroU32;
+use std::ops::RangeInclusive;
 use std::path::PathBuf;
+use weir_agent::LiveOptions;
 use weir_service::http::HttpConfig;
 use weir_service::kafka::KafkaConfig;
 
@@ -21,6 +24,9 @@ pub struct File {
     /// Settings of `weir-agent replay`.
     #[serde(default)]
     pub replay: ReplayConfig,
+    /// Settings of `weir-agent capture`.
+    #[serde(default)]
+    pub capture: CaptureConfig,
     /// The spool of `weir-agent capture`.
     #[serde(default)]
     pub spool: SpoolConfig,
@@ -75,6 +81,126 @@ impl ReplayConfig {
     pub fn speed(&self) -> anyhow::Result<Speed> {
         self.speed.as_deref().unwrap_or("full").parse().map_err(anyhow::Error::msg)
     }
+}
+
+/// What `weir-agent capture` can be told.
+#[derive(Debug, Default, Clone, PartialEq, clap::Args, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+pub struct CaptureConfig {
+    /// Capture on this interface; given more than once, or with commas between, on all of them. `weir-agent interfaces`
+    /// lists them; `any` is all.
+    #[arg(
+        short,
+        long,
+        value_name = "NAME",
+        env = "WEIR_INTERFACE",
+        hide_env = true,
+        help_heading = "Capture",
+        value_delimiter = ','
+    )]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub interface: Option<Vec<String>>,
+
+    /// Name of the sensor in the records [default: the host's name].
+    #[arg(long, value_name = "NAME", env = "WEIR_SENSOR", hide_env = true, help_heading = "Capture")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub sensor: Option<String>,
+
+    /// Capture only packets that match this filter (see pcap-filter(7)).
+    #[arg(short, long, value_name = "FILTER", env = "WEIR_BPF", hide_env = true, help_heading = "Capture")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub bpf: Option<String>,
+
+    /// Bytes of each packet that are captured, 64 to 262144 [default: 262144].
+    #[arg(long, value_name = "N", env = "WEIR_SNAP_LENGTH", hide_env = true, help_heading = "Capture")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub snap_length: Option<u32>,
+
+    /// Capture the packets of one in N pairs of addresses, so that conversations are whole or not there at all
+    /// [default: 1].
+    #[arg(long, value_name = "N", env = "WEIR_SAMPLE", hide_env = true, help_heading = "Capture")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub sample: Option<NonZeroU32>,
+
+    /// MiB of the kernel's ring, for each ring, 1 to 2047: what comes while the agent is held up waits there [default: 64].
+    #[arg(long, value_name = "N", env = "WEIR_RING_MIB", hide_env = true, help_heading = "Capture")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub ring_mib: Option<u32>,
+
+    /// Rings for each interface, with a thread each, 1 to 64: more than one for links that one core can't follow
+    /// [default: 1].
+    #[arg(long, value_name = "N", env = "WEIR_RINGS", hide_env = true, help_heading = "Capture")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub rings: Option<NonZeroU32>,
+
+    /// Capture packets to and from this host only [default: false].
+    #[arg(long, env = "WEIR_NOT_PROMISCUOUS", hide_env = true, help_heading = "Capture", num_args = 0..=1, default_missing_value = "true", require_equals = true, value_name = "BOOL", hide_possible_values = true)]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub not_promiscuous: Option<bool>,
+
+    /// Capture also on an interface by which the agent reaches Kafka: its own connections are left out [default: false].
+    #[arg(long, env = "WEIR_ALLOW_EGRESS", hide_env = true, help_heading = "Capture", num_args = 0..=1, default_missing_value = "true", require_equals = true, value_name = "BOOL", hide_possible_values = true)]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub allow_egress: Option<bool>,
+}
+
+impl CaptureConfig {
+    /// What is so where nobody says otherwise.
+    pub fn defaults() -> Self {
+        Self {
+            snap_length: Some(262_144),
+            sample: Some(NonZeroU32::MIN),
+            ring_mib: Some(64),
+            rings: Some(NonZeroU32::MIN),
+            not_promiscuous: Some(false),
+            allow_egress: Some(false),
+            ..Self::default()
+        }
+    }
+
+    /// The sensor's name.
+    pub fn sensor(&self) -> String {
+        let of_host = || std::fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default().trim().to_owned();
+        self.sensor.clone().unwrap_or_else(of_host)
+    }
+
+    /// The interfaces to capture on.
+    ///
+    /// # Errors
+    /// There are none.
+    pub fn interfaces(&self) -> anyhow::Result<Vec<String>> {
+        let names = self.interface.clone().unwrap_or_default();
+        if names.is_empty() {
+            bail!("interface is missing: name one or more to capture on; `weir-agent interfaces` lists them");
+        }
+        Ok(names)
+    }
+
+    /// How packets are captured.
+    ///
+    /// # Errors
+    /// What a number may be.
+    pub fn options(&self) -> anyhow::Result<LiveOptions> {
+        let snap_length = within("snap-length", self.snap_length.unwrap_or(262_144), 64..=262_144)?;
+        let ring_mib = within("ring-mib", self.ring_mib.unwrap_or(64), 1..=2047)?;
+        let rings = self.rings.unwrap_or(NonZeroU32::MIN);
+        within("rings", rings.get(), 1..=64)?;
+        Ok(LiveOptions {
+            snap_length,
+            promiscuous: !self.not_promiscuous.unwrap_or_default(),
+            filter: self.bpf.clone(),
+            ring_bytes: ring_mib << 20,
+            rings,
+            one_in: self.sample.unwrap_or(NonZeroU32::MIN),
+        })
+    }
+}
+
+fn within(key: &str, value: u32, range: RangeInclusive<u32>) -> anyhow::Result<u32> {
+    if !range.contains(&value) {
+        bail!("{key} is {value}, but must be {} to {}", range.start(), range.end());
+    }
+    Ok(value)
 }
 
 /// Where packets are kept while Kafka does not take them.

@@ -1,6 +1,8 @@
 //! The command line of the agent.
 
+mod capture;
 mod config;
+mod interfaces;
 mod replay;
 
 use anyhow::Context as _;
@@ -34,6 +36,10 @@ struct Cli {
 
 #[derive(Subcommand)]
 enum Command {
+    /// Send the packets of interfaces, until stopped.
+    Capture(Box<capture::Arguments>),
+    /// List the interfaces of this machine, and whether they can be captured on.
+    Interfaces,
     /// Send the packets of capture files.
     Replay(Box<replay::Arguments>),
 }
@@ -76,6 +82,8 @@ impl Shared {
 pub fn run() -> ExitCode {
     let cli = Cli::parse();
     let done = match cli.command {
+        Command::Capture(arguments) => capture::run(*arguments),
+        Command::Interfaces => interfaces::run(),
         Command::Replay(arguments) => replay::run(*arguments),
     };
     done.unwrap_or_else(|error| {

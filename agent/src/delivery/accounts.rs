@@ -32,7 +32,7 @@ pub enum Dropped {
     Kernel,
     /// In the interface or its driver.
     Interface,
-    /// At the queue before the thread that delivers, because that was full.
+    /// At the queues between the kernel's rings and the thread that delivers, because one was full.
     Queue,
     /// At the spool, because it was full.
     SpoolFull,

@@ -6,11 +6,13 @@ mod error;
 mod fanout;
 mod handle;
 mod kernel_filter;
+mod list;
 mod order;
 mod ring;
 
 pub use control::{InterfaceCounters, LiveControl};
 pub use error::LiveError;
+pub use list::{InterfaceInfo, interfaces};
 
 use crate::error::{SourceError, SourceProblem};
 use crate::source::{Damage, KernelCounters, PacketInfo, Source, Step};
@@ -30,7 +32,7 @@ use std::time::{Duration, Instant};
 use weir_contract::Interface;
 
 /// Linux's name for all interfaces at once.
-const ANY: &str = "any";
+pub const ANY: &str = "any";
 
 /// Bytes of chunks between all rings and the merge: a tenth of a second at 300 MB/s. What the merge takes
 /// longer is dropped and counted.

@@ -1,0 +1,233 @@
+//! The last resort against capturing one's own traffic, where it can't be told by its addresses: in a tunnel, behind
+//! NAT, or as a switch's copy of a port.
+//!
+//! What is captured is published, and captured again: each round adds to the one before. So bytes captured on an
+//! interface and bytes published grow together without a jump, to many times what they were, while traffic that is
+//! nobody's echo comes and goes in steps. An interface like that is paused, which breaks the circle. If there is as
+//! much again as soon as it goes on, it was no echo, and is left alone for a while.
+
+use std::mem;
+
+/// Looks, one a second, over which bytes are summed up.
+const LOOKS: u32 = 5;
+
+/// Sums that are compared: half a minute.
+const SUMS: usize = 6;
+
+/// Fewer bytes in a sum do no harm: 1 MiB a second.
+const HARMLESS: u64 = 5 << 20;
+
+/// Sums for which an interface is paused, the first time and at most.
+const PAUSE: u32 = 2;
+const LONGEST_PAUSE: u32 = 120;
+
+/// Sums for which one is left alone after it was paused in error: an hour.
+const LEFT_ALONE: u32 = 720;
+
+/// What to do with an interface.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Verdict {
+    /// Nothing.
+    Fine,
+    /// Pause it.
+    Pause,
+    /// Go on capturing on it.
+    Resume,
+}
+
+/// Watches an interface.
+#[derive(Debug)]
+pub struct Guard {
+    state: State,
+    looks: u32,
+    last: Bytes,
+    sums: Vec<Bytes>,
+    /// Sums for which it is paused the next time.
+    pause: u32,
+}
+
+#[derive(Clone, Copy, Debug, Default)]
+struct Bytes {
+    captured: u64,
+    published: u64,
+}
+
+#[derive(Clone, Copy, Debug)]
+enum State {
+    Watching,
+    /// Paused for so many sums more, and what was captured in the last one before.
+    Paused {
+        left: u32,
+        captured: u64,
+    },
+    /// Going on; what was captured in the last sum before the pause.
+    Probing {
+        captured: u64,
+    },
+    LeftAlone {
+        left: u32,
+    },
+}
+
+impl Default for Guard {
+    fn default() -> Self {
+        Self { state: State::Watching, looks: 0, last: Bytes::default(), sums: Vec::new(), pause: PAUSE }
+    }
+}
+
+impl Guard {
+    /// Looks at an interface, to be done once a second: at the bytes that were captured on it so far, and that were
+    /// published.
+    pub fn look(&mut self, captured: u64, published: u64) -> Verdict {
+        self.looks += 1;
+        if self.looks < LOOKS {
+            return Verdict::Fine;
+        }
+        self.looks = 0;
+        let last = mem::replace(&mut self.last, Bytes { captured, published });
+        let sum = Bytes {
+            captured: captured.saturating_sub(last.captured),
+            published: published.saturating_sub(last.published),
+        };
+        match self.state {
+            State::Watching => self.watch(sum),
+            State::Paused { left: 0, captured } => {
+                self.state = State::Probing { captured };
+                Verdict::Resume
+            }
+            State::Paused { left, captured } => {
+                self.state = State::Paused { left: left - 1, captured };
+                Verdict::Fine
+            }
+            State::Probing { captured } => {
+                let was_an_echo = sum.captured < captured / 2;
+                self.state = if was_an_echo { State::Watching } else { State::LeftAlone { left: LEFT_ALONE } };
+                Verdict::Fine
+            }
+            State::LeftAlone { left } => {
+                self.state = left.checked_sub(1).map_or(State::Watching, |left| State::LeftAlone { left });
+                Verdict::Fine
+            }
+        }
+    }
+
+    fn watch(&mut self, sum: Bytes) -> Verdict {
+        if self.sums.len() == SUMS {
+            self.sums.remove(0);
+        }
+        self.sums.push(sum);
+        if !self.is_echo() {
+            return Verdict::Fine;
+        }
+        self.sums.clear();
+        self.state = State::Paused { left: self.pause, captured: sum.captured };
+        self.pause = (self.pause * 2).min(LONGEST_PAUSE);
+        Verdict::Pause
+    }
+
+    /// Whether the sums are those of an echo.
+    fn is_echo(&self) -> bool {
+        let [first, .., last] = self.sums.as_slice() else { return false };
+        let tracks = |sum: &Bytes| {
+            sum.captured >= sum.published / 10 * 7 && sum.captured <= sum.published.saturating_add(sum.published / 2)
+        };
+        let grows_evenly = |pair: &[Bytes]| match pair {
+            [before, after] => after.captured > before.captured && after.captured <= before.captured.saturating_mul(3),
+            _ => false,
+        };
+        self.sums.len() == SUMS
+            && last.captured >= HARMLESS
+            && last.captured >= first.captured.saturating_mul(3)
+            && self.sums.iter().all(tracks)
+            && self.sums.windows(2).all(grows_evenly)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// What a guard said second by second, of bytes captured and published in each.
+    fn watched(guard: &mut Guard, seconds: impl Iterator<Item = (u64, u64)>) -> Vec<(usize, Verdict)> {
+        let mut sum = guard.last;
+        let said = seconds.map(|(captured, published)| {
+            sum.captured += captured;
+            sum.published += published;
+            guard.look(sum.captured, sum.published)
+        });
+        said.enumerate().filter(|(_, verdict)| *verdict != Verdict::Fine).collect()
+    }
+
+    /// A sensor that captures what it publishes, in two rounds a second, besides some traffic of others; each round
+    /// takes headers and gives compression.
+    fn echo(others: u64, percent_a_round: u64) -> impl Iterator<Item = (u64, u64)> {
+        let mut published = 0;
+        std::iter::repeat_with(move || {
+            let mut captured = 0;
+            let mut sent = 0;
+            for _ in 0..2 {
+                let round = others / 2 + published * percent_a_round / 100;
+                published = round.min(600_000_000);
+                captured += round;
+                sent += published;
+            }
+            (captured, sent)
+        })
+    }
+
+    #[test]
+    fn an_echo_is_paused_within_a_minute() {
+        for others in [100_000, 1_000_000, 20_000_000] {
+            for percent in [100, 101, 105, 120] {
+                let said = watched(&mut Guard::default(), echo(others, percent).take(60));
+                let paused = said.first().map(|(second, verdict)| (*second < 60, *verdict));
+                assert_eq!(paused, Some((true, Verdict::Pause)), "{others} {percent}");
+            }
+        }
+    }
+
+    #[test]
+    fn traffic_that_is_no_echo_is_never_paused() {
+        let steady = |rate: u64| (0..600).map(move |_| (rate, rate));
+        let backup =
+            (0..600).map(|second| if second % 200 > 100 { (90_000_000, 92_000_000) } else { (500_000, 480_000) });
+        let uneven = (0u64..600).map(|second| {
+            let rate = 2_000_000 + second * 7_919 % 97 * 300_000;
+            (rate, rate)
+        });
+        let compressible = (0..600u64).map(|second| (second * 1_000_000, second * 300_000));
+        let another_interface = echo(5_000_000, 105).take(600).map(|(_, published)| (1_000_000, published));
+        let small = echo(10, 101).take(600);
+        let mut all: Vec<Box<dyn Iterator<Item = (u64, u64)>>> =
+            vec![Box::new(steady(0)), Box::new(steady(50_000_000))];
+        all.extend([Box::new(backup) as Box<dyn Iterator<Item = _>>, Box::new(uneven), Box::new(compressible)]);
+        all.extend([Box::new(another_interface) as Box<dyn Iterator<Item = _>>, Box::new(small)]);
+        for (index, seconds) in all.into_iter().enumerate() {
+            assert_eq!(watched(&mut Guard::default(), seconds), [], "{index}");
+        }
+    }
+
+    #[test]
+    fn traffic_that_is_back_at_once_was_no_echo_and_is_left_alone() {
+        let mut guard = Guard::default();
+        let ramp = (1..100u64).map(|second| (second * 1_000_000, second * 1_000_000));
+        let paused = watched(&mut guard, ramp.take(60));
+        assert!(matches!(paused[..], [(_, Verdict::Pause), (_, Verdict::Resume), ..]), "{paused:?}");
+        let again = watched(&mut guard, (0..600).map(|_| (80_000_000, 80_000_000)));
+        let ramp = (1..60u64).map(|second| (second * 1_000_000, second * 1_000_000));
+        assert_eq!((again, watched(&mut guard, ramp)), (vec![], vec![]));
+    }
+
+    #[test]
+    fn an_echo_that_comes_back_is_paused_for_longer() {
+        let mut guard = Guard::default();
+        let mut pauses = Vec::new();
+        for _ in 0..4 {
+            let said = watched(&mut guard, echo(1_000_000, 105).take(60));
+            assert!(said.iter().any(|(_, verdict)| *verdict == Verdict::Pause), "{said:?}");
+            let silent = watched(&mut guard, (0..700).map(|_| (0, 0)));
+            pauses.extend(silent.first().map(|(second, _)| *second));
+        }
+        assert!(pauses.windows(2).all(|pair| pair[0] < pair[1]), "{pauses:?}");
+    }
+}
