@@ -1,0 +1,267 @@
+//! What a capture sends: on interfaces of a network namespace in which a Kafka runs too.
+
+use super::agent::*;
+use pcap::Capture;
+use rustix::process::Signal;
+use std::net::UdpSocket;
+use std::process::Command;
+use std::thread;
+use std::time::{Duration, Instant};
+use weir_contract::PacketBatch;
+use weir_tests::kafka::Kafka;
+use weir_tests::namespace::{in_namespace, ip};
+use weir_tests::process::{Process, Scratch};
+
+/// Starts capturing, and waits until it does.
+fn capture_on(interfaces: &[&str], kafka: &Kafka, prefix: &str, home: &Scratch, more: &[&str]) -> Process {
+    let mut command = capture_command(interfaces, kafka, prefix, home);
+    command.args(more);
+    let mut agent = start(command, home);
+    agent.write_within(LIMIT, "capturing on");
+    agent
+}
+
+fn capture_command(interfaces: &[&str], kafka: &Kafka, prefix: &str, home: &Scratch) -> Command {
+    let mut command = command(prefix, &["capture", "--sensor", "tap", "--brokers", &kafka.bootstrap()]);
+    command.arg("--spool-folder").arg(home.path().join("spool"));
+    interfaces.iter().for_each(|interface| {
+        command.args(["--interface", interface]);
+    });
+    command
+}
+
+/// Frames of a test EtherType from one address, each with its number.
+fn send(numbers: std::ops::Range<u32>) {
+    let mut sender = Capture::from_device("wb").unwrap().open().unwrap();
+    for number in numbers {
+        let mut frame = [&[2; 12][..], &[0x88, 0xb5], &number.to_be_bytes()].concat();
+        frame.resize(300, 0);
+        sender.sendpacket(frame).unwrap();
+    }
+}
+
+/// Numbers of our frames in batches.
+fn numbers(batches: &[PacketBatch]) -> Vec<u32> {
+    let packets = batches.iter().flat_map(|batch| batch.packets().unwrap());
+    let ours = packets.filter(|packet| packet.data.get(12..14) == Some(&[0x88, 0xb5]));
+    ours.map(|packet| u32::from_be_bytes(packet.data[14..18].try_into().unwrap())).collect()
+}
+
+/// What the agent has counted in the end, by the words of its last line.
+fn accounts(log: &str) -> (u64, u64, u64) {
+    let line = log.lines().find(|line| line.contains("packets received +")).unwrap_or_else(|| panic!("{log}"));
+    let before = |word: &str| -> u64 {
+        let words = line.split_once(word).unwrap().0.trim_end();
+        words.rsplit([' ', '"']).next().unwrap().parse().unwrap()
+    };
+    (before(" packets received"), before(" published"), before(" dropped"))
+}
+
+#[test]
+fn every_captured_packet_is_sent_and_stopping_an_idle_interface_takes_no_time() {
+    in_namespace("capture::every_captured_packet_is_sent_and_stopping_an_idle_interface_takes_no_time", || {
+        assert!(ip("link set lo up"));
+        let kafka = Kafka::start();
+        let home = Scratch::new("capture");
+        kafka.create_topic("live-packets", 4, &[]);
+        let mut agent =
+            capture_on(&["wa", "wb"], &kafka, "live", &home, &["--rings", "2", "--bpf", "ether proto 0x88b5"]);
+        assert!(agent.log().contains("no privilege is left"), "{}", agent.log());
+        let status = std::fs::read_to_string(format!("/proc/{}/status", agent.id())).unwrap();
+        for nothing in ["CapEff:\t0000000000000000", "CapPrm:\t0000000000000000", "NoNewPrivs:\t1"] {
+            assert!(status.contains(nothing), "{status}");
+        }
+        send(0..10_000);
+        // Idle for long enough to have sent all, and heartbeats.
+        thread::sleep(Duration::from_secs(7));
+        let stopped = Instant::now();
+        let done = agent.stop_within(LIMIT);
+        assert!(stopped.elapsed() < Duration::from_secs(1), "stopping took {:?}", stopped.elapsed());
+        assert!(done.success(), "{}", agent.log());
+        assert_eq!(accounts(&agent.log()), (20_000, 20_000, 0), "{}", agent.log());
+
+        let sent = without_repetitions(batches(&kafka, "live"));
+        let mut numbers = numbers(&sent);
+        numbers.sort_unstable();
+        assert!(numbers.iter().copied().eq((0..10_000).flat_map(|number| [number; 2])), "each left and arrived");
+        for partition in 0..4 {
+            let of: Vec<_> = sent.iter().filter(|batch| batch.partition == partition).collect();
+            assert!(of.iter().any(|batch| batch.heartbeat), "partition {partition} had no heartbeat");
+            assert!(of.last().is_some_and(|last| last.end_of_capture), "partition {partition} has no end");
+        }
+        let told = sent.iter().rev().find_map(|batch| batch.counters.as_ref()).unwrap();
+        assert_eq!((told.packets, told.received_packets, told.source.as_str()), (20_000, 20_000, "wa, wb"));
+    });
+}
+
+#[test]
+fn own_traffic_on_the_captured_interface_does_not_feed_back() {
+    in_namespace("capture::own_traffic_on_the_captured_interface_does_not_feed_back", || {
+        assert!(ip("link set lo up"));
+        let kafka = Kafka::start();
+        let home = Scratch::new("echo");
+        kafka.create_topic("echo-packets", 2, &[]);
+
+        let mut refused = start(capture_command(&["lo"], &kafka, "echo", &home), &home);
+        assert_eq!(refused.end_within(LIMIT).code(), Some(2), "{}", refused.log());
+        assert!(refused.log().contains("interface lo: the agent reaches Kafka (127.0.0.1:"), "{}", refused.log());
+
+        let mut agent = capture_on(&["lo"], &kafka, "echo", &home, &["--allow-egress"]);
+        let socket = UdpSocket::bind("127.0.0.1:0").unwrap();
+        for _ in 0..1000 {
+            socket.send_to(&[7; 1000], "127.0.0.1:9").unwrap();
+            thread::sleep(Duration::from_millis(10));
+        }
+        assert!(agent.stop_within(LIMIT).success(), "{}", agent.log());
+        assert!(agent.log().contains("left out from now on, as the agent's own"), "{}", agent.log());
+        let sent = without_repetitions(batches(&kafka, "echo"));
+        let (mut others, mut own) = (0, 0);
+        let port = kafka.bootstrap().rsplit(':').next().unwrap().parse::<u16>().unwrap().to_be_bytes();
+        for packet in sent.iter().flat_map(|batch| batch.packets().unwrap()) {
+            let is_own = packet.data.get(23) == Some(&6)
+                && (packet.data.get(34..36) == Some(&port) || packet.data.get(36..38) == Some(&port));
+            if is_own { own += 1 } else { others += 1 }
+        }
+        // Loopback shows each datagram once, and the refusal of its port.
+        assert!(others >= 1000, "{others} packets of others");
+        assert!(own < 200, "{own} packets of the agent's own, {others} of others");
+    });
+}
+
+#[test]
+fn what_is_lost_while_the_agent_is_frozen_is_counted_to_the_packet() {
+    in_namespace("capture::what_is_lost_while_the_agent_is_frozen_is_counted_to_the_packet", || {
+        assert!(ip("link set lo up"));
+        let kafka = Kafka::start();
+        let home = Scratch::new("frozen");
+        kafka.create_topic("frozen-packets", 4, &[]);
+        let mut agent =
+            capture_on(&["wa"], &kafka, "frozen", &home, &["--ring-mib", "2", "--bpf", "ether proto 0x88b5"]);
+        send(0..1000);
+        agent.pause();
+        send(1000..60_000);
+        thread::sleep(Duration::from_secs(2));
+        agent.resume();
+        thread::sleep(Duration::from_secs(1));
+        send(60_000..61_000);
+        thread::sleep(Duration::from_millis(500));
+        assert_eq!(agent.stop_within(LIMIT).code(), Some(1), "packets were lost: {}", agent.log());
+        let (received, published, dropped) = accounts(&agent.log());
+        assert_eq!((received, published + dropped), (61_000, 61_000), "{}", agent.log());
+        assert!(dropped > 10_000, "{}", agent.log());
+        let sent = without_repetitions(batches(&kafka, "frozen"));
+        assert_eq!(u64::try_from(packets(&sent)), Ok(published));
+        let told = sent.iter().rev().find_map(|batch| batch.counters.as_ref()).unwrap();
+        assert_eq!((told.received_packets, told.packets + told.dropped_kernel_packets), (61_000, 61_000));
+    });
+}
+
+#[test]
+fn killed_agent_loses_no_more_than_its_next_run_tells() {
+    in_namespace("capture::killed_agent_loses_no_more_than_its_next_run_tells", || {
+        assert!(ip("link set lo up"));
+        let kafka = Kafka::start();
+        let home = Scratch::new("killed");
+        kafka.create_topic("killed-packets", 1, &[]);
+        let filter = ["--bpf", "ether proto 0x88b5"];
+        let mut agent = capture_on(&["wa"], &kafka, "killed", &home, &filter);
+        send(0..5000);
+        // Long enough to be read, too short for a batch of so few bytes to be due.
+        thread::sleep(Duration::from_millis(600));
+        agent.signal(Signal::KILL);
+        let mut agent = capture_on(&["wa"], &kafka, "killed", &home, &filter);
+        send(5000..6000);
+        thread::sleep(Duration::from_secs(1));
+        assert!(agent.stop_within(LIMIT).success(), "{}", agent.log());
+        let sent = batches(&kafka, "killed");
+        let previous = sent.iter().find_map(|batch| batch.previous_run).unwrap();
+        let of_previous = |batch: &&PacketBatch| batch.epoch == previous.epoch;
+        let arrived: usize = sent.iter().filter(of_previous).map(PacketBatch::packet_count).sum();
+        assert_eq!(previous.packets, 5000, "all were noted");
+        assert!(arrived <= 5000);
+        assert_eq!(numbers(&sent.iter().filter(|batch| !of_previous(batch)).cloned().collect::<Vec<_>>()).len(), 1000);
+    });
+}
+
+#[test]
+fn interface_that_vanishes_ends_its_capture_and_the_agent_with_the_last() {
+    in_namespace("capture::interface_that_vanishes_ends_its_capture_and_the_agent_with_the_last", || {
+        assert!(ip("link set lo up"));
+        assert!(ip("link add wc type dummy") && ip("link set wc up"));
+        let kafka = Kafka::start();
+        let home = Scratch::new("vanishing");
+        kafka.create_topic("vanishing-packets", 2, &[]);
+        let mut agent = capture_on(&["wc", "wa"], &kafka, "vanishing", &home, &["--bpf", "ether proto 0x88b5"]);
+        assert!(ip("link del wc"));
+        agent.write_within(LIMIT, "interface wc: capturing on it has ended");
+        send(0..100);
+        thread::sleep(Duration::from_millis(500));
+        assert!(ip("link del wa"));
+        assert_eq!(agent.end_within(LIMIT).code(), Some(1), "{}", agent.log());
+        assert!(agent.log().contains("wa: capturing ended"), "{}", agent.log());
+        assert_eq!(numbers(&without_repetitions(batches(&kafka, "vanishing"))).len(), 100);
+    });
+}
+
+#[test]
+fn interfaces_that_are_absent_down_or_forbidden_are_told_apart() {
+    in_namespace("capture::interfaces_that_are_absent_down_or_forbidden_are_told_apart", || {
+        let home = Scratch::new("refused");
+        let told = |command: &mut Command| {
+            let output = command.output().unwrap();
+            assert_eq!(output.status.code(), Some(2), "{output:?}");
+            String::from_utf8(output.stderr).unwrap()
+        };
+        let on = |interface: &str| command("none", &["capture", "-i", interface, "--brokers", "192.0.2.1:9092"]);
+        let text = told(&mut on("wnone"));
+        assert!(text.contains("interface wnone: there is none of that name; there are"), "{text}");
+        let text = told(&mut on("wdown"));
+        assert!(text.contains("interface wdown: it is down; `ip link set wdown up` brings it up"), "{text}");
+        let text = told(on("wa").args(["--bpf", "prt 53"]));
+        assert!(text.contains("filter `prt 53` does not compile"), "{text}");
+        let mut forbidden = Command::new("setpriv");
+        forbidden.args(["--bounding-set=-all", "--inh-caps=-all", "--"]).arg(env!("CARGO_BIN_EXE_weir-agent"));
+        let text = told(forbidden.args(["capture", "-i", "wa", "--brokers", "192.0.2.1:9092"]));
+        assert!(text.contains("capturing needs CAP_NET_RAW: run as root or `setcap cap_net_raw+ep /"), "{text}");
+
+        let output = Command::new(env!("CARGO_BIN_EXE_weir-agent")).arg("interfaces").output().unwrap();
+        let text = String::from_utf8(output.stdout).unwrap();
+        let line = |name: &str| text.lines().find(|line| line.starts_with(name)).unwrap_or_else(|| panic!("{text}"));
+        assert!(line("wa ").contains("up") && line("wa ").contains("ETHERNET") && line("wa ").ends_with("yes"));
+        assert!(line("wdown ").contains("down") && line("wdown ").contains("no: it is down"), "{text}");
+        assert!(line("any ").contains("LINUX_SLL"), "{text}");
+        drop(home);
+    });
+}
+
+#[test]
+fn one_capability_and_no_user_of_ones_own_are_enough() {
+    in_namespace("capture::one_capability_and_no_user_of_ones_own_are_enough", || {
+        assert!(ip("link set lo up"));
+        let kafka = Kafka::start();
+        let home = Scratch::new("nobody");
+        kafka.create_topic("nobody-packets", 2, &[]);
+        // Where another user may run it, and write.
+        let program = std::env::temp_dir().join(format!("weir-agent-{}", std::process::id()));
+        std::fs::copy(env!("CARGO_BIN_EXE_weir-agent"), &program).unwrap();
+        let spool = std::env::temp_dir().join(format!("weir-spool-{}", std::process::id()));
+        std::fs::create_dir(&spool).unwrap();
+        std::os::unix::fs::chown(&spool, Some(65534), Some(65534)).unwrap();
+        let mut command = Command::new("setpriv");
+        command
+            .args(["--reuid=65534", "--regid=65534", "--clear-groups", "--bounding-set=-all,+net_raw"])
+            .args(["--inh-caps=-all,+net_raw", "--ambient-caps=-all,+net_raw", "--"])
+            .arg(&program)
+            .args(["capture", "-i", "wa", "--bpf", "ether proto 0x88b5", "--brokers", &kafka.bootstrap()])
+            .args(["--topic-prefix", "nobody", "--listen", "127.0.0.1:0", "--spool-folder"])
+            .arg(&spool);
+        let mut agent = start(command, &home);
+        agent.write_within(LIMIT, "capturing on");
+        send(0..1000);
+        thread::sleep(Duration::from_millis(500));
+        assert!(agent.stop_within(LIMIT).success(), "{}", agent.log());
+        assert_eq!(numbers(&batches(&kafka, "nobody")).len(), 1000);
+        std::fs::remove_file(&program).unwrap();
+        std::fs::remove_dir_all(&spool).unwrap();
+    });
+}
