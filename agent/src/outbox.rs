@@ -94,13 +94,6 @@ impl Outbox {
         true
     }
 
-    /// Counts packets as dropped that no batch can be made for.
-    pub fn drop_packets(&self, packets: u64) {
-        let progress = &mut self.lock().progress;
-        progress.batched += packets;
-        progress.dropped += packets;
-    }
-
     /// Takes note of what was read so far.
     pub fn note(&self, captured: Captured) {
         self.lock().progress.captured = captured;

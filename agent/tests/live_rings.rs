@@ -288,6 +288,26 @@ fn all_interfaces_at_once_are_filtered_in_the_kernel() {
 }
 
 #[test]
+fn what_comes_over_loopback_is_captured_once() {
+    in_namespace("what_comes_over_loopback_is_captured_once", || {
+        assert!(ip("link set lo up"));
+        for name in ["lo", "any"] {
+            let filter = Some("udp and dst port 9".to_owned());
+            let (mut live, stop) = start(&[name], &LiveOptions { filter, ..LiveOptions::default() });
+            let socket = std::net::UdpSocket::bind("127.0.0.1:0").unwrap();
+            for _ in 0..100 {
+                // The next one may be told that nobody is there.
+                let _ = socket.send_to(&[7; 100], "127.0.0.1:9");
+            }
+            stop.store(true, Ordering::Relaxed);
+            let all = drain(&mut live);
+            assert!((50..=100).contains(&all.len()), "{} on {name}", all.len());
+            assert_accounted(&mut live, count(&all));
+        }
+    });
+}
+
+#[test]
 fn interface_is_captured_once() {
     in_namespace("interface_is_captured_once", || {
         let open = |names: &[&str]| {

@@ -55,6 +55,7 @@ pub fn run(plan: &Plan, handles: LiveHandles, sender: &Sender, stop: &Arc<Atomic
     let excluded = own.look(Duration::ZERO).unwrap_or_default();
     check_egress(plan, own.connections().map(|connection| (connection.local, connection.peer)))?;
     let live = handles.start(&excluded, stop)?;
+    tell_excluded(&excluded);
     let epoch = random_epoch();
     tracing::info!("capturing on {} as sensor {}, epoch {epoch}", plan.interfaces.join(", "), plan.sensor);
     let mut capture = Capture {
@@ -77,6 +78,12 @@ pub fn run(plan: &Plan, handles: LiveHandles, sender: &Sender, stop: &Arc<Atomic
     let was_stopped = stop.load(Ordering::Relaxed);
     let accounted = capture.finish();
     refused.map_or(Ok(accounted && was_stopped), Err)
+}
+
+fn tell_excluded(excluded: &str) {
+    if !excluded.is_empty() {
+        tracing::info!("left out, as the agent's own: {excluded}");
+    }
 }
 
 fn wait_for_topic(sender: &Sender, stop: &AtomicBool) -> Option<u32> {
@@ -215,8 +222,8 @@ impl Capture<'_> {
                 self.refused = Some(error);
                 stop.store(true, Ordering::Relaxed);
             }
-            tracing::info!("left out from now on, as the agent's own: {excluded}");
             self.control.exclude(&excluded);
+            tell_excluded(&excluded);
         }
         let published_bytes = self.sender.totals().published_bytes;
         for interface in self.control.counters() {

@@ -72,6 +72,9 @@ pub fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
     let topic = topics::packets(kafka.topic_prefix());
     let folder = spool.spool_folder.as_deref();
     let state = folder.map(|folder| StateFolder::open(folder, &topic, limits)).transpose()?;
+    if let Some(packets) = state.as_ref().map(StateFolder::packets).filter(|packets| *packets > 0) {
+        tracing::info!("the spool has {packets} packets of earlier runs, which are sent first");
+    }
     // No thread has begun yet: those that will have no more than this one.
     capture::give_up(&kafka, folder)?;
 

@@ -9,9 +9,23 @@ use super::LiveError;
 use crate::filter::libpcap_reason;
 use pcap::{Active, BpfInstruction, Capture};
 use socket2::{SockFilter, SockRef};
+use std::fs;
 
 /// Instructions that the kernel takes at most (`BPF_MAXINSNS`).
 const MAX_INSTRUCTIONS: usize = 4096;
+
+/// Linux's name of the loopback interface.
+const LOOPBACK: &str = "lo";
+
+/// `SKF_AD_OFF`: from here on, what the kernel knows about a packet.
+const ANCILLARY: u32 = 0xffff_f000;
+/// `SKF_AD_PROTOCOL`, `SKF_AD_PKTTYPE` and `SKF_AD_IFINDEX` of it.
+const PROTOCOL: u32 = ANCILLARY;
+const PACKET_TYPE: u32 = ANCILLARY + 4;
+const INTERFACE_INDEX: u32 = ANCILLARY + 8;
+
+/// `PACKET_OUTGOING`, a packet type.
+const OUTGOING: u32 = 4;
 
 /// `BPF_RET | BPF_K`: how many bytes of the packet are kept.
 const RETURN: u16 = 0x06;
@@ -42,12 +56,28 @@ pub(super) fn attach(
     let Some(instructions) = instructions else {
         return Err(failed("it asks for bytes that the kernel doesn't show for this kind of interface".to_owned()));
     };
-    if instructions.len() > MAX_INSTRUCTIONS {
+    if instructions.len() > MAX_INSTRUCTIONS - without_loopbacks_copies().len() {
         let count = instructions.len();
         return Err(failed(format!("it has {count} instructions, and the kernel takes {MAX_INSTRUCTIONS}")));
     }
-    let program: Vec<_> = instructions.iter().map(Instruction::of_kernel).collect();
+    let twice = if interface == LOOPBACK || interface == super::ANY { without_loopbacks_copies() } else { Vec::new() };
+    let program: Vec<_> = twice.iter().chain(&instructions).map(Instruction::of_kernel).collect();
     SockRef::from(capture).attach_filter(&program).map_err(|error| failed(error.to_string()))
+}
+
+/// What comes over loopback both leaves and arrives by it. libpcap hands out what arrives, and throws away the other
+/// uncounted, unless it never gets that far.
+fn without_loopbacks_copies() -> Vec<Instruction> {
+    let index = fs::read_to_string("/sys/class/net/lo/ifindex").ok().and_then(|text| text.trim().parse().ok());
+    let load = |value| Instruction { code: 0x20, jump_true: 0, jump_false: 0, value };
+    let unless_equal = |value, jump_false| Instruction { code: 0x15, jump_true: 0, jump_false, value };
+    vec![
+        load(INTERFACE_INDEX),
+        unless_equal(index.unwrap_or(1), 3),
+        load(PACKET_TYPE),
+        unless_equal(OUTGOING, 1),
+        Instruction { code: RETURN, jump_true: 0, jump_false: 0, value: 0 },
+    ]
 }
 
 /// One expression of both. What is wanted stands last: `vlan`, `mpls` and `pppoes` in it move
@@ -91,11 +121,6 @@ impl Instruction {
     /// instruction asks for another.
     fn for_kernel(self, is_cooked: bool) -> Option<Self> {
         const HEADER_BYTES: u32 = 16;
-        /// `SKF_AD_OFF`: from here on, what the kernel knows about a packet.
-        const ANCILLARY: u32 = 0xffff_f000;
-        /// `SKF_AD_PROTOCOL` and `SKF_AD_PKTTYPE` of it.
-        const PROTOCOL: u32 = ANCILLARY;
-        const PACKET_TYPE: u32 = ANCILLARY + 4;
         if !is_cooked || !self.reads_packet() {
             return Some(self);
         }

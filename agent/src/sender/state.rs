@@ -131,11 +131,6 @@ impl Saver {
         done
     }
 
-    /// Errors that the disk gave.
-    pub fn errors(&self) -> u64 {
-        self.errors
-    }
-
     fn note(&mut self, result: io::Result<()>) {
         if let Err(error) = result {
             if self.errors == 0 {

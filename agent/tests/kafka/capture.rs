@@ -2,7 +2,6 @@
 
 use super::agent::*;
 use pcap::Capture;
-use rustix::process::Signal;
 use std::net::UdpSocket;
 use std::process::Command;
 use std::thread;
@@ -10,14 +9,24 @@ use std::time::{Duration, Instant};
 use weir_contract::PacketBatch;
 use weir_tests::kafka::Kafka;
 use weir_tests::namespace::{in_namespace, ip};
-use weir_tests::process::{Process, Scratch};
+use weir_tests::process::{Process, Scratch, wait_until};
+
+/// A Kafka in the test's network namespace. Its client asks the system for addresses of a kind that the host has besides
+/// loopback's: without one, it finds none.
+fn kafka() -> Kafka {
+    assert!(ip("link set lo up") && ip("addr add 192.0.2.1/24 dev wb"));
+    Kafka::start()
+}
 
 /// Starts capturing, and waits until it does.
 fn capture_on(interfaces: &[&str], kafka: &Kafka, prefix: &str, home: &Scratch, more: &[&str]) -> Process {
     let mut command = capture_command(interfaces, kafka, prefix, home);
     command.args(more);
-    let mut agent = start(command, home);
-    agent.write_within(LIMIT, "capturing on");
+    let log = home.path().join("agent.log");
+    let captures = || std::fs::read_to_string(&log).unwrap_or_default().matches("capturing on").count();
+    let before = captures();
+    let agent = start(command, home);
+    assert!(wait_until(LIMIT, || captures() > before), "{}", agent.log());
     agent
 }
 
@@ -60,8 +69,7 @@ fn accounts(log: &str) -> (u64, u64, u64) {
 #[test]
 fn every_captured_packet_is_sent_and_stopping_an_idle_interface_takes_no_time() {
     in_namespace("capture::every_captured_packet_is_sent_and_stopping_an_idle_interface_takes_no_time", || {
-        assert!(ip("link set lo up"));
-        let kafka = Kafka::start();
+        let kafka = kafka();
         let home = Scratch::new("capture");
         kafka.create_topic("live-packets", 4, &[]);
         let mut agent =
@@ -97,8 +105,7 @@ fn every_captured_packet_is_sent_and_stopping_an_idle_interface_takes_no_time() 
 #[test]
 fn own_traffic_on_the_captured_interface_does_not_feed_back() {
     in_namespace("capture::own_traffic_on_the_captured_interface_does_not_feed_back", || {
-        assert!(ip("link set lo up"));
-        let kafka = Kafka::start();
+        let kafka = kafka();
         let home = Scratch::new("echo");
         kafka.create_topic("echo-packets", 2, &[]);
 
@@ -113,7 +120,7 @@ fn own_traffic_on_the_captured_interface_does_not_feed_back() {
             thread::sleep(Duration::from_millis(10));
         }
         assert!(agent.stop_within(LIMIT).success(), "{}", agent.log());
-        assert!(agent.log().contains("left out from now on, as the agent's own"), "{}", agent.log());
+        assert!(agent.log().contains("left out, as the agent's own: (tcp port "), "{}", agent.log());
         let sent = without_repetitions(batches(&kafka, "echo"));
         let (mut others, mut own) = (0, 0);
         let port = kafka.bootstrap().rsplit(':').next().unwrap().parse::<u16>().unwrap().to_be_bytes();
@@ -131,8 +138,7 @@ fn own_traffic_on_the_captured_interface_does_not_feed_back() {
 #[test]
 fn what_is_lost_while_the_agent_is_frozen_is_counted_to_the_packet() {
     in_namespace("capture::what_is_lost_while_the_agent_is_frozen_is_counted_to_the_packet", || {
-        assert!(ip("link set lo up"));
-        let kafka = Kafka::start();
+        let kafka = kafka();
         let home = Scratch::new("frozen");
         kafka.create_topic("frozen-packets", 4, &[]);
         let mut agent =
@@ -159,8 +165,7 @@ fn what_is_lost_while_the_agent_is_frozen_is_counted_to_the_packet() {
 #[test]
 fn killed_agent_loses_no_more_than_its_next_run_tells() {
     in_namespace("capture::killed_agent_loses_no_more_than_its_next_run_tells", || {
-        assert!(ip("link set lo up"));
-        let kafka = Kafka::start();
+        let kafka = kafka();
         let home = Scratch::new("killed");
         kafka.create_topic("killed-packets", 1, &[]);
         let filter = ["--bpf", "ether proto 0x88b5"];
@@ -168,7 +173,7 @@ fn killed_agent_loses_no_more_than_its_next_run_tells() {
         send(0..5000);
         // Long enough to be read, too short for a batch of so few bytes to be due.
         thread::sleep(Duration::from_millis(600));
-        agent.signal(Signal::KILL);
+        agent.kill();
         let mut agent = capture_on(&["wa"], &kafka, "killed", &home, &filter);
         send(5000..6000);
         thread::sleep(Duration::from_secs(1));
@@ -186,9 +191,8 @@ fn killed_agent_loses_no_more_than_its_next_run_tells() {
 #[test]
 fn interface_that_vanishes_ends_its_capture_and_the_agent_with_the_last() {
     in_namespace("capture::interface_that_vanishes_ends_its_capture_and_the_agent_with_the_last", || {
-        assert!(ip("link set lo up"));
-        assert!(ip("link add wc type dummy") && ip("link set wc up"));
-        let kafka = Kafka::start();
+        assert!(ip("link add wc type veth peer name wc2") && ip("link set wc up") && ip("link set wc2 up"));
+        let kafka = kafka();
         let home = Scratch::new("vanishing");
         kafka.create_topic("vanishing-packets", 2, &[]);
         let mut agent = capture_on(&["wc", "wa"], &kafka, "vanishing", &home, &["--bpf", "ether proto 0x88b5"]);
@@ -237,8 +241,7 @@ fn interfaces_that_are_absent_down_or_forbidden_are_told_apart() {
 #[test]
 fn one_capability_and_no_user_of_ones_own_are_enough() {
     in_namespace("capture::one_capability_and_no_user_of_ones_own_are_enough", || {
-        assert!(ip("link set lo up"));
-        let kafka = Kafka::start();
+        let kafka = kafka();
         let home = Scratch::new("nobody");
         kafka.create_topic("nobody-packets", 2, &[]);
         // Where another user may run it, and write.
