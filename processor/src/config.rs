@@ -6,6 +6,7 @@ use weir_service::{http::HttpConfig, kafka::KafkaConfig};
 
 use crate::{
     output::Format,
+    processor::ProcessorConfig,
     sink::config::{LakeConfig, SinkConfig},
     topics::TopicsConfig,
 };
@@ -97,6 +98,9 @@ pub struct File {
     /// Settings of `weir decode`.
     #[serde(default)]
     pub decode: DecodeConfig,
+    /// Settings of `weir processor`.
+    #[serde(default)]
+    pub processor: ProcessorConfig,
     /// How to reach Kafka.
     #[serde(default)]
     pub kafka: KafkaConfig,

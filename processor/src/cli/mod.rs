@@ -5,6 +5,7 @@ mod decode;
 mod docs;
 mod lake;
 mod man;
+mod processor;
 mod records;
 mod schema;
 mod sink;
@@ -41,6 +42,8 @@ struct Cli {
 enum Command {
     /// Decode captures, or an interface, into records.
     Decode(Box<decode::Arguments>),
+    /// Turn packet batches from Kafka into records in Kafka, each exactly once.
+    Processor(Box<processor::Arguments>),
     /// Write records from Kafka to a lake of Parquet files, each once.
     Sink(Box<sink::Arguments>),
     /// Look at a lake.
@@ -74,6 +77,7 @@ pub fn run() -> ExitCode {
     let cli = Cli::parse();
     let done = match cli.command {
         Command::Decode(arguments) => decode::run(*arguments),
+        Command::Processor(arguments) => processor::run(&arguments),
         Command::Sink(arguments) => sink::run(*arguments),
         Command::Lake(command) => lake::run(command),
         Command::Tail(arguments) => tail::run(*arguments),

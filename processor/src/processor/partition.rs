@@ -9,13 +9,16 @@ use std::{sync::Arc, time::Duration};
 
 use prost::Message as _;
 use weir_contract::{
-    DeadLetter, Encode as _, Packet, PacketBatch, RecordType, Selection,
+    Encode as _, PacketBatch, RecordType, Selection,
     record::{CaptureLoss, CaptureLossReason, Fingerprint, Meta, Progress, Skipped, SnapshotPointer},
 };
-use weir_engine::{Counters, Engine, Limits, PushError, RecordSink};
+use weir_engine::{Counters, Engine, Limits, PushError};
 use xxhash_rust::xxh3::xxh3_64;
 
-use super::state::{Entry, Kept, Unusable, progress_entry, snapshot_entries};
+use super::{
+    sink::{Nowhere, Outbox, Place, Sink},
+    state::{Entry, Kept, Unusable, progress_entry, snapshot_entries},
+};
 
 /// Deaths of owners at one offset after which messages are decoded one at a time.
 const DEATHS_BEFORE_CARE: u32 = 2;
@@ -28,9 +31,6 @@ const CAREFUL_MESSAGES: i64 = 256;
 
 /// A state smaller than this is snapshot after 4 times as much input, bytes.
 const SNAPSHOT_INPUT_MIN: u64 = 4 << 20;
-
-/// Bytes of a dead letter's payload.
-const LETTER_MAX: usize = 900_000;
 
 /// Bytes at the beginning of a message that tell it from others: sensor, epoch and sequence are there.
 const HEAD_BYTES: usize = 1024;
@@ -67,14 +67,6 @@ pub struct Message<'a> {
     pub appended_ms: i64,
     /// Its value, if it has one.
     pub value: Option<&'a [u8]>,
-}
-
-/// Where a live partition writes: into the transaction.
-pub trait Outbox {
-    /// A record that packets of the partition gave.
-    fn record(&mut self, partition: u32, record_type: RecordType, bytes: &[u8]);
-    /// What could not be decoded.
-    fn dead_letter(&mut self, letter: DeadLetter);
 }
 
 /// What became of a message.
@@ -183,6 +175,8 @@ pub struct Partition {
     begun: bool,
     /// What is not to be decoded, as of the next commit.
     skipped: Vec<Skipped>,
+    /// When packets of the last message were captured at the latest, ns.
+    captured_ns: Option<i64>,
     /// Bytes of messages since the last snapshot, and its own.
     input_bytes: u64,
     snapshot_bytes: u64,
@@ -260,6 +254,7 @@ impl Partition {
             begins: false,
             begun: false,
             skipped: progress.skipped.clone(),
+            captured_ns: None,
             progress,
             input_bytes: 0,
             snapshot_bytes,
@@ -274,7 +269,11 @@ impl Partition {
             partition.next = log_start;
             partition.last_message = None;
         }
-        partition.skipped.extend(skips);
+        for skip in skips {
+            if !partition.skipped.contains(&skip) {
+                partition.skipped.push(skip);
+            }
+        }
         if partition.claim().careful_until > partition.progress.offset {
             notes.push(Note::Careful);
         }
@@ -310,6 +309,11 @@ impl Partition {
     /// Flows that are alive.
     pub fn flow_count(&self) -> usize {
         self.engine.flow_count()
+    }
+
+    /// How far its sensor's time had come when the last message was made, ns; `None` where it brought no packets.
+    pub fn captured_ns(&self) -> Option<i64> {
+        self.captured_ns
     }
 
     /// Takes a message. Only a live partition writes to the outbox.
@@ -364,6 +368,7 @@ impl Partition {
         let whole = skipped().find(|skipped| skipped.packet_number.is_none()).map(|whole| Err(whole.reason.clone()));
         let batch = whole.unwrap_or_else(|| read(message, self.number, self.rules.partition_count));
         let left_out: Vec<i64> = skipped().filter_map(|skipped| skipped.packet_number).collect();
+        self.captured_ns = batch.as_ref().ok().filter(|batch| batch.packet_count() > 0).map(|batch| batch.watermark_ns);
         let done = match batch {
             Ok(batch) => match self.engine.push_without(&batch, &left_out, &mut sink) {
                 Ok(()) => {
@@ -518,67 +523,6 @@ fn read(message: &Message<'_>, partition: u32, partition_count: u32) -> Result<P
         ));
     }
     Ok(batch)
-}
-
-/// Where a message is.
-#[derive(Debug, Clone, Copy)]
-struct Place<'a> {
-    topic: &'a str,
-    partition: u32,
-    offset: i64,
-}
-
-/// Hands on what an engine writes, or keeps silent.
-struct Sink<'a, O> {
-    outbox: Option<&'a mut O>,
-    place: Place<'a>,
-}
-
-impl<O: Outbox> Sink<'_, O> {
-    fn letter(&mut self, packet_number: Option<i64>, reason: String, payload: &[u8]) {
-        let Some(outbox) = &mut self.outbox else { return };
-        outbox.dead_letter(DeadLetter {
-            topic: self.place.topic.to_owned(),
-            partition: self.place.partition,
-            offset: self.place.offset,
-            packet_number,
-            component: "processor".to_owned(),
-            reason,
-            payload: payload.get(..LETTER_MAX).unwrap_or(payload).to_vec(),
-            payload_bytes: i64::try_from(payload.len()).unwrap_or(i64::MAX),
-        });
-    }
-
-    fn letter_of_skipped(&mut self, batch: &PacketBatch, skipped: &Skipped) {
-        let packet = batch
-            .packets()
-            .ok()
-            .and_then(|mut packets| packets.find(|packet| Some(packet.number) == skipped.packet_number));
-        if let Some(packet) = packet {
-            self.letter(Some(packet.number), skipped.reason.clone(), packet.data);
-        }
-    }
-}
-
-impl<O: Outbox> RecordSink for Sink<'_, O> {
-    fn record(&mut self, record_type: RecordType, bytes: &[u8]) {
-        if let Some(outbox) = &mut self.outbox {
-            outbox.record(self.place.partition, record_type, bytes);
-        }
-    }
-
-    fn failed(&mut self, packet: &Packet<'_>, message: &str) {
-        self.letter(Some(packet.number), format!("a decoder panicked: {message}"), packet.data);
-    }
-}
-
-/// The outbox of a partition that is silent.
-enum Nowhere {}
-
-impl Outbox for Nowhere {
-    fn record(&mut self, _partition: u32, _record_type: RecordType, _bytes: &[u8]) {}
-
-    fn dead_letter(&mut self, _letter: DeadLetter) {}
 }
 
 #[cfg(test)]

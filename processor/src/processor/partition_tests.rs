@@ -1,7 +1,7 @@
 use std::collections::BTreeMap;
 
 use proptest::prelude::*;
-use weir_contract::{BatchBuilder, CaptureCounters, Interface, PreviousRun};
+use weir_contract::{BatchBuilder, CaptureCounters, DeadLetter, Interface, Packet, PreviousRun};
 
 use super::*;
 

@@ -1,0 +1,344 @@
+//! The transaction under construction: what leaves a worker.
+
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+use metrics::counter;
+use prost::Message as _;
+use rdkafka::{
+    ClientContext, TopicPartitionList,
+    client::OAuthToken,
+    config::{ClientConfig, RDKafkaLogLevel},
+    consumer::ConsumerGroupMetadata,
+    error::{KafkaError, KafkaResult, RDKafkaErrorCode},
+    message::DeliveryResult,
+    producer::{BaseProducer, BaseRecord, Producer as _, ProducerContext},
+};
+use weir_contract::{
+    DeadLetter, RecordType,
+    record::{Weird, WeirdReason},
+};
+use weir_service::kafka::Reporter;
+
+use super::{
+    Shared, Trouble,
+    sink::{LETTER_MAX, Outbox},
+};
+
+/// How long one call waits for brokers before the stop flag is looked at.
+const WAIT: Duration = Duration::from_secs(1);
+
+/// Records between two looks at what the producer has to tell.
+const RECORDS_BETWEEN_POLLS: u32 = 4096;
+
+/// Largest message a producer is allowed, bytes: the usual limit of a topic, less what frames it.
+pub(super) const MESSAGE_MAX: usize = 1_000_000;
+
+/// Listens to a producer.
+struct Listener(Reporter);
+
+impl ClientContext for Listener {
+    const ENABLE_REFRESH_OAUTH_TOKEN: bool = Reporter::ENABLE_REFRESH_OAUTH_TOKEN;
+
+    fn log(&self, level: RDKafkaLogLevel, facility: &str, message: &str) {
+        self.0.log(level, facility, message);
+    }
+
+    fn error(&self, error: KafkaError, reason: &str) {
+        self.0.error(error, reason);
+    }
+
+    fn generate_oauth_token(&self, config: Option<&str>) -> Result<OAuthToken, Box<dyn std::error::Error>> {
+        self.0.generate_oauth_token(config)
+    }
+}
+
+impl ProducerContext for Listener {
+    type DeliveryOpaque = ();
+
+    fn delivery(&self, result: &DeliveryResult<'_>, (): ()) {
+        if let Err((error, _)) = result {
+            self.0.error(error.clone(), &format!("a message was not delivered: {error}"));
+        }
+    }
+}
+
+/// What a worker writes, in transactions.
+pub(super) struct Outgoing {
+    shared: Arc<Shared>,
+    producer: BaseProducer<Listener>,
+    /// A transaction has begun.
+    is_open: bool,
+    /// What went wrong with it; it is not to be committed.
+    trouble: Option<Trouble>,
+    until_poll: u32,
+    /// Records of each type in the transaction.
+    records: Vec<u64>,
+    weirds: Vec<(WeirdReason, u64)>,
+    letters: u64,
+}
+
+impl Outgoing {
+    /// A producer that has put an end to whatever the one before of the same name had begun.
+    pub(super) fn start(shared: &Arc<Shared>, name: &str) -> Result<Self, Trouble> {
+        let settings = &shared.settings;
+        let mut client: ClientConfig = shared.client.clone();
+        let transaction_ms = settings.transaction_timeout.as_millis().to_string();
+        client
+            .set("transactional.id", name)
+            .set("transaction.timeout.ms", &transaction_ms)
+            .set("message.timeout.ms", &transaction_ms)
+            .set("enable.idempotence", "true")
+            .set("acks", "all")
+            .set("compression.type", "lz4")
+            .set("linger.ms", "20")
+            .set("batch.size", "1000000")
+            .set("batch.num.messages", "100000")
+            .set("message.max.bytes", MESSAGE_MAX.to_string())
+            .set("queue.buffering.max.messages", "200000")
+            .set("queue.buffering.max.kbytes", "131072")
+            .set("delivery.report.only.error", "true");
+        let listener = Listener(Reporter::new(&settings.kafka));
+        let producer: BaseProducer<Listener> = client
+            .create_with_context(listener)
+            .map_err(|error| Trouble::Fatal(format!("a producer can't be made: {error}")))?;
+        let outgoing = Self {
+            shared: Arc::clone(shared),
+            producer,
+            is_open: false,
+            trouble: None,
+            until_poll: RECORDS_BETWEEN_POLLS,
+            records: vec![0; RecordType::all().len()],
+            weirds: Vec::new(),
+            letters: 0,
+        };
+        // As long as it takes: without brokers there is nothing else to do.
+        outgoing.insist(None, Duration::ZERO, || outgoing.producer.init_transactions(WAIT))?;
+        Ok(outgoing)
+    }
+
+    /// Begins a transaction, if none is open.
+    pub(super) fn begin(&mut self) {
+        if self.is_open || self.trouble.is_some() {
+            return;
+        }
+        match self.producer.begin_transaction() {
+            Ok(()) => self.is_open = true,
+            Err(error) => self.trouble = Some(trouble(&error)),
+        }
+    }
+
+    /// Whether anything waits to be committed.
+    pub(super) fn is_open(&self) -> bool {
+        self.is_open
+    }
+
+    /// What went wrong since the last commit.
+    pub(super) fn check(&self) -> Result<(), Trouble> {
+        self.trouble.clone().map_or(Ok(()), Err)
+    }
+
+    /// Adds a message to the transaction. Waits while the producer has too many.
+    pub(super) fn send(&mut self, topic: &str, partition: u32, key: Option<&[u8]>, value: Option<&[u8]>) -> Sent {
+        self.begin();
+        if self.trouble.is_some() {
+            return Sent::Done;
+        }
+        let Ok(number) = i32::try_from(partition) else { return Sent::Done };
+        let mut record = BaseRecord::<[u8], [u8]>::to(topic).partition(number);
+        record.key = key;
+        record.payload = value;
+        let mut waits_since = None;
+        loop {
+            let (error, unsent) = match self.producer.send(record) {
+                Ok(()) => return Sent::Done,
+                Err(unsent) => unsent,
+            };
+            match error {
+                KafkaError::MessageProduction(RDKafkaErrorCode::QueueFull) => {
+                    self.producer.poll(Duration::from_millis(2));
+                    let since: &mut Instant = waits_since.get_or_insert_with(Instant::now);
+                    if since.elapsed() > self.shared.settings.transaction_timeout {
+                        let what = "brokers took nothing for as long as a transaction lasts";
+                        self.trouble = Some(Trouble::restart("aborted", what));
+                        return Sent::Done;
+                    }
+                }
+                KafkaError::MessageProduction(RDKafkaErrorCode::MessageSizeTooLarge) => return Sent::TooLarge,
+                error => {
+                    self.trouble = Some(trouble(&error));
+                    return Sent::Done;
+                }
+            }
+            record = unsent;
+        }
+    }
+
+    /// Commits the transaction with the offsets. An answer that doesn't come is asked for again: what it will be
+    /// is not for us to guess.
+    pub(super) fn commit(
+        &mut self,
+        offsets: &TopicPartitionList,
+        group: &ConsumerGroupMetadata,
+    ) -> Result<(), Trouble> {
+        self.check()?;
+        let patience = self.shared.settings.transaction_timeout;
+        let limit = Some(Instant::now() + 2 * patience);
+        let producer = &self.producer;
+        // Offsets go last: who sees them accepted knows that all else is in the log.
+        self.insist(limit, patience, || producer.flush(WAIT))?;
+        self.insist(limit, patience, || producer.send_offsets_to_transaction(offsets, group, WAIT))?;
+        self.insist(None, patience, || producer.commit_transaction(WAIT))?;
+        self.is_open = false;
+        self.count();
+        Ok(())
+    }
+
+    /// Gives up the transaction, if one is open, so that readers need not wait for its end.
+    pub(super) fn abort(&mut self) {
+        if std::mem::take(&mut self.is_open) {
+            // Whoever comes next with this name aborts it otherwise.
+            let _ = self.producer.abort_transaction(WAIT);
+        }
+    }
+
+    /// Tries again as long as that makes sense: until the limit, and once the process is to stop not much longer.
+    fn insist(
+        &self,
+        limit: Option<Instant>,
+        patience: Duration,
+        attempt: impl Fn() -> KafkaResult<()>,
+    ) -> Result<(), Trouble> {
+        let mut asked_to_stop = None;
+        loop {
+            let error = match attempt() {
+                Ok(()) => return Ok(()),
+                Err(error) => error,
+            };
+            let is_retriable = match &error {
+                KafkaError::Transaction(error) => error.is_retriable() && !error.txn_requires_abort(),
+                KafkaError::Flush(code) => *code == RDKafkaErrorCode::OperationTimedOut,
+                _ => false,
+            };
+            if !is_retriable || limit.is_some_and(|limit| Instant::now() > limit) {
+                return Err(trouble(&error));
+            }
+            if self.shared.is_stopped() {
+                let since = *asked_to_stop.get_or_insert_with(Instant::now);
+                if since.elapsed() >= patience {
+                    return Err(Trouble::Stopped);
+                }
+            }
+        }
+    }
+
+    fn count(&mut self) {
+        counter!("weir_processor_transactions_total").increment(1);
+        counter!("weir_processor_dead_letters_total").increment(std::mem::take(&mut self.letters));
+        for (info, count) in RecordType::all().iter().zip(&mut self.records) {
+            if *count > 0 {
+                counter!("weir_processor_records_total", "type" => info.name).increment(std::mem::take(count));
+            }
+        }
+        for (reason, count) in self.weirds.drain(..) {
+            let name = reason.as_str_name().trim_start_matches("WEIRD_REASON_").to_ascii_lowercase();
+            counter!("weir_processor_weirds_total", "reason" => name).increment(count);
+        }
+    }
+
+    fn count_weird(&mut self, bytes: &[u8]) {
+        let Ok(weird) = Weird::decode(bytes) else { return };
+        let reason = weird.reason();
+        match self.weirds.iter_mut().find(|(seen, _)| *seen == reason) {
+            Some((_, count)) => *count += 1,
+            None => self.weirds.push((reason, 1)),
+        }
+    }
+}
+
+/// What became of a message for a transaction.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Sent {
+    /// It is in it, or the transaction has failed.
+    Done,
+    /// No topic takes it.
+    TooLarge,
+}
+
+impl Outbox for Outgoing {
+    fn record(&mut self, partition: u32, record_type: RecordType, bytes: &[u8]) {
+        let shared = Arc::clone(&self.shared);
+        let Some((topic, count)) = shared.topics.of(record_type) else { return };
+        self.until_poll -= 1;
+        if self.until_poll == 0 {
+            self.until_poll = RECORDS_BETWEEN_POLLS;
+            self.producer.poll(Duration::ZERO);
+        }
+        if self.send(topic, partition % count, None, Some(bytes)) == Sent::TooLarge {
+            counter!("weir_processor_oversize_records_total", "type" => record_type.name()).increment(1);
+            self.dead_letter(DeadLetter {
+                topic: topic.to_owned(),
+                partition,
+                component: "processor".to_owned(),
+                reason: format!("a record of {} bytes is larger than a message may be", bytes.len()),
+                payload: bytes.get(..LETTER_MAX).unwrap_or(bytes).to_vec(),
+                payload_bytes: i64::try_from(bytes.len()).unwrap_or(i64::MAX),
+                ..DeadLetter::default()
+            });
+            return;
+        }
+        if let Some(count) = self.records.get_mut(record_type.index()) {
+            *count += 1;
+        }
+        if record_type == RecordType::Weird {
+            self.count_weird(bytes);
+        }
+    }
+
+    fn dead_letter(&mut self, letter: DeadLetter) {
+        tracing::warn!(
+            topic = letter.topic,
+            partition = letter.partition,
+            offset = letter.offset,
+            packet = letter.packet_number,
+            "put aside in the dead letters: {}",
+            letter.reason
+        );
+        self.letters += 1;
+        let shared = Arc::clone(&self.shared);
+        let partition = letter.partition % shared.topics.dead_letter_count.max(1);
+        self.send(&shared.topics.dead_letter, partition, None, Some(&letter.encode_to_vec()));
+    }
+}
+
+/// What an error of a producer means.
+fn trouble(error: &KafkaError) -> Trouble {
+    let (is_fatal, code) = match error {
+        KafkaError::Transaction(error) => (error.is_fatal(), Some(error.code())),
+        error => (false, error.rdkafka_error_code()),
+    };
+    use RDKafkaErrorCode as Code;
+    let why = match code {
+        Some(
+            Code::Fenced
+            | Code::ProducerFenced
+            | Code::InvalidProducerEpoch
+            | Code::FencedInstanceId
+            | Code::IllegalGeneration
+            | Code::UnknownMemberId,
+        ) => "fenced",
+        _ if is_fatal => "fenced",
+        _ => "aborted",
+    };
+    if let Some(
+        Code::TransactionalIdAuthorizationFailed | Code::TopicAuthorizationFailed | Code::GroupAuthorizationFailed,
+    ) = code
+    {
+        return Trouble::Fatal(format!(
+            "Kafka refused a transaction: {error}; `weir topics acl` lists what a processor must be allowed"
+        ));
+    }
+    Trouble::restart(why, error)
+}

@@ -1,0 +1,76 @@
+//! Where the engine of a partition writes: into a transaction while the partition is live, nowhere while it is not.
+
+use weir_contract::{DeadLetter, Packet, PacketBatch, RecordType, record::Skipped};
+use weir_engine::RecordSink;
+
+/// Bytes of a dead letter's payload.
+pub(super) const LETTER_MAX: usize = 900_000;
+
+/// Where a live partition writes: into the transaction.
+pub trait Outbox {
+    /// A record that packets of the partition gave.
+    fn record(&mut self, partition: u32, record_type: RecordType, bytes: &[u8]);
+    /// What could not be decoded.
+    fn dead_letter(&mut self, letter: DeadLetter);
+}
+
+/// Where a message is.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Place<'a> {
+    pub(super) topic: &'a str,
+    pub(super) partition: u32,
+    pub(super) offset: i64,
+}
+
+/// Hands on what an engine writes, or keeps silent.
+pub(super) struct Sink<'a, O> {
+    pub(super) outbox: Option<&'a mut O>,
+    pub(super) place: Place<'a>,
+}
+
+impl<O: Outbox> Sink<'_, O> {
+    pub(super) fn letter(&mut self, packet_number: Option<i64>, reason: String, payload: &[u8]) {
+        let Some(outbox) = &mut self.outbox else { return };
+        outbox.dead_letter(DeadLetter {
+            topic: self.place.topic.to_owned(),
+            partition: self.place.partition,
+            offset: self.place.offset,
+            packet_number,
+            component: "processor".to_owned(),
+            reason,
+            payload: payload.get(..LETTER_MAX).unwrap_or(payload).to_vec(),
+            payload_bytes: i64::try_from(payload.len()).unwrap_or(i64::MAX),
+        });
+    }
+
+    pub(super) fn letter_of_skipped(&mut self, batch: &PacketBatch, skipped: &Skipped) {
+        let packet = batch
+            .packets()
+            .ok()
+            .and_then(|mut packets| packets.find(|packet| Some(packet.number) == skipped.packet_number));
+        if let Some(packet) = packet {
+            self.letter(Some(packet.number), skipped.reason.clone(), packet.data);
+        }
+    }
+}
+
+impl<O: Outbox> RecordSink for Sink<'_, O> {
+    fn record(&mut self, record_type: RecordType, bytes: &[u8]) {
+        if let Some(outbox) = &mut self.outbox {
+            outbox.record(self.place.partition, record_type, bytes);
+        }
+    }
+
+    fn failed(&mut self, packet: &Packet<'_>, message: &str) {
+        self.letter(Some(packet.number), format!("a decoder panicked: {message}"), packet.data);
+    }
+}
+
+/// The outbox of a partition that is silent.
+pub(super) enum Nowhere {}
+
+impl Outbox for Nowhere {
+    fn record(&mut self, _partition: u32, _record_type: RecordType, _bytes: &[u8]) {}
+
+    fn dead_letter(&mut self, _letter: DeadLetter) {}
+}

@@ -1,0 +1,146 @@
+//! The topics a processor needs, looked at before anything is read or written.
+
+use std::{
+    sync::atomic::{AtomicBool, Ordering},
+    thread,
+    time::Duration,
+};
+
+use anyhow::{Context as _, bail};
+use rdkafka::{
+    ClientConfig,
+    admin::{AdminClient, AdminOptions, ConfigResource, OwnedResourceSpecifier, ResourceSpecifier},
+    error::KafkaResult,
+    metadata::Metadata,
+};
+use weir_contract::{RecordType, topics};
+use weir_service::{health::Health, kafka::Reporter};
+
+use super::{Settings, outgoing::MESSAGE_MAX, restore::ASK};
+
+/// How long until brokers that did not answer are asked again.
+const AGAIN: Duration = Duration::from_secs(1);
+
+/// Names and sizes of the topics, which stay as they are while the process lives.
+#[derive(Debug, Clone)]
+pub(super) struct Topics {
+    pub(super) packets: String,
+    pub(super) partition_count: u32,
+    pub(super) state: String,
+    pub(super) dead_letter: String,
+    pub(super) dead_letter_count: u32,
+    /// Name and partitions of each selected record type's topic.
+    records: Vec<Option<(String, u32)>>,
+}
+
+impl Topics {
+    /// The topic of a record type and its number of partitions.
+    pub(super) fn of(&self, record_type: RecordType) -> Option<(&str, u32)> {
+        let (name, count) = self.records.get(record_type.index())?.as_ref()?;
+        Some((name, *count))
+    }
+}
+
+/// Finds the topics; waits for brokers that don't answer. `None` where `stop` was set meanwhile.
+///
+/// # Errors
+///
+/// Names each topic that is missing or can't serve, and what to do about it.
+pub(super) fn check(
+    settings: &Settings,
+    client: &ClientConfig,
+    stop: &AtomicBool,
+    health: &Health,
+) -> anyhow::Result<Option<Topics>> {
+    let reporter = Reporter::new(&settings.kafka);
+    let admin: AdminClient<Reporter> = client.create_with_context(reporter).context("no client for Kafka")?;
+    let metadata = loop {
+        if stop.load(Ordering::Relaxed) {
+            return Ok(None);
+        }
+        match admin.inner().fetch_metadata(None, ASK) {
+            Ok(metadata) => break metadata,
+            Err(error) => {
+                let reason = admin.inner().context().reason().unwrap_or_else(|| error.to_string());
+                health.set_unready(format!("Kafka does not answer: {reason}"));
+                tracing::warn!("Kafka does not answer, and is asked again: {reason}");
+                thread::sleep(AGAIN);
+            }
+        }
+    };
+    let prefix = settings.kafka.topic_prefix();
+    let mut faults = Vec::new();
+    let mut find = |name: String| {
+        let count = partitions(&metadata, &name);
+        if count == 0 {
+            faults.push(format!("{name} does not exist, or may not be described"));
+        }
+        (name, count)
+    };
+    let (packets, partition_count) = find(topics::packets(prefix));
+    let (state, state_count) = find(topics::state(prefix));
+    let (dead_letter, dead_letter_count) = find(topics::dead_letter(prefix));
+    let records: Vec<_> = RecordType::all()
+        .iter()
+        .map(|info| settings.selection.contains(info.record_type).then(|| find(info.record_type.topic(prefix))))
+        .collect();
+    if partition_count != state_count && partition_count > 0 && state_count > 0 {
+        faults.push(format!(
+            "{state} has {state_count} partitions where {packets} has {partition_count}: a topic's number of partitions \
+             must not be changed; use another topic prefix for another number"
+        ));
+    }
+    if faults.is_empty() {
+        let names: Vec<&str> = [&packets, &state, &dead_letter]
+            .into_iter()
+            .chain(records.iter().flatten().map(|(name, _)| name))
+            .map(String::as_str)
+            .collect();
+        faults = unfit(&admin, &names, &state)?;
+    }
+    if !faults.is_empty() {
+        bail!("{}\n`weir topics create` makes the topics, `weir topics verify` looks at them", faults.join("\n"));
+    }
+    Ok(Some(Topics { packets, partition_count, state, dead_letter, dead_letter_count, records }))
+}
+
+/// Number of a topic's partitions; 0 where there is no such topic.
+fn partitions(metadata: &Metadata, name: &str) -> u32 {
+    let topic = metadata.topics().iter().find(|topic| topic.name() == name && topic.error().is_none());
+    topic.and_then(|topic| u32::try_from(topic.partitions().len()).ok()).unwrap_or_default()
+}
+
+/// What settings of topics can't be left as they are.
+fn unfit(admin: &AdminClient<Reporter>, names: &[&str], state: &str) -> anyhow::Result<Vec<String>> {
+    let resources: Vec<_> = names.iter().map(|name| ResourceSpecifier::Topic(name)).collect();
+    let options = AdminOptions::new().request_timeout(Some(Duration::from_secs(30)));
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    let answers: Vec<KafkaResult<ConfigResource>> = runtime
+        .block_on(admin.describe_configs(&resources, &options).into_future())
+        .context("Kafka does not tell the settings of topics")?
+        .into_iter()
+        .map(|answer| answer.map_err(rdkafka::error::KafkaError::AdminOp))
+        .collect();
+    let mut faults = Vec::new();
+    for answer in answers {
+        let topic = answer.context("Kafka does not tell the settings of a topic")?;
+        let OwnedResourceSpecifier::Topic(name) = &topic.specifier else { continue };
+        let value = |key: &str| topic.get(key).and_then(|entry| entry.value.clone()).unwrap_or_default();
+        let timestamps = value("message.timestamp.type");
+        if timestamps != "LogAppendTime" {
+            faults.push(format!("{name} has message.timestamp.type={timestamps}, but must have LogAppendTime"));
+        }
+        let size = value("max.message.bytes");
+        if size.parse().is_ok_and(|size: usize| size < MESSAGE_MAX) {
+            faults.push(format!("{name} has max.message.bytes={size}, but must take messages of {MESSAGE_MAX} bytes"));
+        }
+        let cleanup = value("cleanup.policy");
+        if name == state && cleanup != "compact" {
+            faults.push(format!("{name} has cleanup.policy={cleanup}, but must have compact: it would forget states"));
+        }
+        if name != state && cleanup.contains("compact") {
+            faults.push(format!("{name} has cleanup.policy={cleanup}, but its messages have no keys: set delete"));
+        }
+    }
+    Ok(faults)
+}

@@ -1,0 +1,146 @@
+//! A worker: a thread with a consumer and a producer of its own, that shares nothing with the others.
+//!
+//! Whenever anything is in doubt, an aborted transaction, a lost session, an engine that panicked, it drops all it
+//! has and begins anew. So there is one way to recover, and it is the one that a crash takes too.
+
+use std::{
+    sync::Arc,
+    thread,
+    time::{Duration, Instant},
+};
+
+use metrics::counter;
+use rdkafka::{
+    consumer::{BaseConsumer, Consumer as _},
+    error::{KafkaError, RDKafkaErrorCode},
+};
+use weir_contract::record::Skipped;
+
+use super::{
+    Shared, Trouble,
+    outgoing::Outgoing,
+    restore::Reader,
+    work::{Listener, Work},
+};
+
+/// The longest a poll waits, so that the stop flag is seen.
+const POLL: Duration = Duration::from_millis(100);
+
+/// Pauses before a worker begins anew, the first and the longest.
+const PAUSE: (Duration, Duration) = (Duration::from_millis(100), Duration::from_secs(30));
+
+/// A worker that lived so long begins anew without a long pause.
+const LONG_LIFE: Duration = Duration::from_secs(60);
+
+/// Works until the process is to stop.
+pub(super) fn run(shared: &Arc<Shared>, number: u32) {
+    let mut skips = Vec::new();
+    let mut pause = PAUSE.0;
+    loop {
+        let begun = Instant::now();
+        match live(shared, number, &mut skips) {
+            Ok(()) | Err(Trouble::Stopped) => return,
+            Err(Trouble::Fatal(why)) => {
+                tracing::error!(worker = number, "{why}");
+                return shared.fail(why);
+            }
+            Err(Trouble::Restart { why, what }) => {
+                counter!("weir_processor_restarts_total", "why" => why).increment(1);
+                shared.tell(number, Some(format!("beginning anew: {what}")));
+                tracing::warn!(worker = number, why, "what was not committed is dropped, and all begins anew: {what}");
+                if why == "fenced" {
+                    tracing::warn!(
+                        worker = number,
+                        "was it paused, or is there another process with the instance name {}?",
+                        shared.settings.instance
+                    );
+                }
+            }
+        }
+        if begun.elapsed() > LONG_LIFE {
+            pause = PAUSE.0;
+        }
+        let until = Instant::now() + pause;
+        while Instant::now() < until && !shared.is_stopped() {
+            thread::sleep(POLL.min(pause));
+        }
+        pause = (2 * pause).min(PAUSE.1);
+    }
+}
+
+/// One life of a worker, from joining the group until it has to begin anew.
+fn live(shared: &Arc<Shared>, number: u32, skips: &mut Vec<(u32, Skipped)>) -> Result<(), Trouble> {
+    let settings = &shared.settings;
+    let name = format!("{}-{number}", settings.instance);
+    // First of all: it ends what the worker of that name before had begun.
+    let outgoing = Outgoing::start(shared, &format!("{}-{name}", settings.group))?;
+    let work = Work::new(shared, number, outgoing, Reader::start(shared)?, std::mem::take(skips));
+    let session_ms = settings.session_timeout.as_millis();
+    let mut client = shared.client.clone();
+    client
+        .set("group.id", &settings.group)
+        .set("group.instance.id", &name)
+        .set("group.protocol", "classic")
+        .set("partition.assignment.strategy", "range")
+        .set("session.timeout.ms", session_ms.to_string())
+        .set("heartbeat.interval.ms", (session_ms / 4).clamp(1, 3000).to_string())
+        .set("max.poll.interval.ms", session_ms.max(300_000).to_string())
+        .set("enable.auto.commit", "false")
+        .set("enable.auto.offset.store", "false")
+        .set("auto.offset.reset", "error")
+        .set("isolation.level", "read_uncommitted")
+        .set("fetch.message.max.bytes", "2000000")
+        .set("fetch.queue.backoff.ms", "20")
+        .set("queued.min.messages", "1000")
+        .set("queued.max.messages.kbytes", "32768")
+        .set("statistics.interval.ms", "5000");
+    let consumer: BaseConsumer<Listener> = client
+        .create_with_context(Listener::new(shared, work))
+        .map_err(|error| Trouble::Fatal(format!("a consumer can't be made: {error}")))?;
+    let done = consumer
+        .subscribe(&[&shared.topics.packets])
+        .map_err(|error| Trouble::restart("consumer", error))
+        .and_then(|()| poll(shared, &consumer));
+    *skips = consumer.context().work().close();
+    done
+}
+
+/// Polls until the process is to stop.
+fn poll(shared: &Shared, consumer: &BaseConsumer<Listener>) -> Result<(), Trouble> {
+    loop {
+        if shared.is_stopped() {
+            return consumer.context().work().release();
+        }
+        let wait = consumer.context().work().until_commit().min(POLL);
+        let message = consumer.poll(wait);
+        let mut work = consumer.context().work();
+        work.check()?;
+        match message {
+            Some(Ok(message)) => work.take(&message)?,
+            Some(Err(error)) => judge(consumer.context(), &error)?,
+            None => {}
+        }
+        work.tick()?;
+    }
+}
+
+/// What an error of the consumer means for the worker. Most pass by themselves.
+fn judge(listener: &Listener, error: &KafkaError) -> Result<(), Trouble> {
+    use RDKafkaErrorCode as Code;
+    use rdkafka::ClientContext as _;
+    listener.error(error.clone(), &error.to_string());
+    if matches!(error, KafkaError::MessageConsumptionFatal(_)) {
+        return Err(Trouble::restart("fenced", error));
+    }
+    match error.rdkafka_error_code() {
+        Some(Code::AutoOffsetReset | Code::OffsetOutOfRange) => Err(Trouble::restart("restore", error)),
+        Some(Code::FencedInstanceId) => Err(Trouble::restart("fenced", error)),
+        Some(Code::UnknownTopicOrPartition | Code::UnknownTopic | Code::UnknownPartition) => {
+            Err(Trouble::restart("consumer", error))
+        }
+        Some(Code::GroupAuthorizationFailed | Code::TopicAuthorizationFailed) => Err(Trouble::Fatal(format!(
+            "Kafka refused to be read: {error}; `weir topics acl` lists what a processor must be allowed"
+        ))),
+        _ => Ok(()),
+    }
+}

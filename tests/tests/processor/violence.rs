@@ -1,0 +1,121 @@
+//! Processors that are killed, paused, doubled and moved about while traffic flows.
+
+use std::{thread, time::Duration};
+
+use weir_tests::{process::Process, random::Random};
+
+use crate::cluster::{Cluster, Traffic, kafka};
+
+const LIMIT: Duration = Duration::from_secs(180);
+
+/// Sends traffic slowly while `violence` goes on; when both are over all records are there, once.
+fn withstands(name: &str, partitions: u32, violence: impl FnOnce(&Cluster) -> Vec<Process>) {
+    let cluster = Cluster::new(name, partitions);
+    let traffic = cluster.traffic(3);
+    let processors = thread::scope(|scope| {
+        scope.spawn(|| cluster.send(&traffic, Duration::from_millis(60)));
+        violence(&cluster)
+    });
+    finish(&cluster, &traffic, processors);
+}
+
+fn finish(cluster: &Cluster, traffic: &Traffic, processors: Vec<Process>) {
+    cluster.wait_for(traffic, LIMIT);
+    for mut processor in processors {
+        processor.stop_within(Duration::from_secs(30));
+    }
+    cluster.assert_exact(traffic);
+}
+
+fn pause(random: &mut Random, least_ms: u64, most_ms: u64) {
+    thread::sleep(Duration::from_millis(least_ms + random.below(most_ms - least_ms)));
+}
+
+#[test]
+fn killed_and_started_again() {
+    withstands("killed", 3, |cluster| {
+        let mut random = Random::new(1);
+        let mut processor = cluster.processor("p0", &["--workers", "2"]);
+        for _ in 0..6 {
+            pause(&mut random, 300, 3000);
+            processor.kill();
+            processor = cluster.processor("p0", &["--workers", "2"]);
+        }
+        vec![processor]
+    });
+}
+
+#[test]
+fn paused_past_its_session_while_another_takes_over() {
+    withstands("zombie", 2, |cluster| {
+        let mut first = cluster.processor("p0", &[]);
+        thread::sleep(Duration::from_secs(3));
+        let second = cluster.processor("p1", &[]);
+        thread::sleep(Duration::from_secs(2));
+        for seconds in [7, 12] {
+            // Past the session, then past the transaction too.
+            first.pause();
+            thread::sleep(Duration::from_secs(seconds));
+            first.resume();
+            thread::sleep(Duration::from_secs(4));
+        }
+        vec![first, second]
+    });
+}
+
+#[test]
+fn transaction_ends_before_the_session_does() {
+    withstands("zombie-transaction", 2, |cluster| {
+        let more = ["--session-timeout-ms", "12000", "--transaction-timeout-ms", "3000"];
+        let mut first = cluster.processor("p0", &more);
+        let second = cluster.processor("p1", &more);
+        thread::sleep(Duration::from_secs(3));
+        for seconds in [5, 14] {
+            first.pause();
+            thread::sleep(Duration::from_secs(seconds));
+            first.resume();
+            thread::sleep(Duration::from_secs(4));
+        }
+        vec![first, second]
+    });
+}
+
+#[test]
+fn scaled_out_and_in() {
+    withstands("scaled", 6, |cluster| {
+        let first = cluster.processor("p0", &[]);
+        thread::sleep(Duration::from_secs(2));
+        let second = cluster.processor("p1", &[]);
+        let mut third = cluster.processor("p2", &["--workers", "2"]);
+        thread::sleep(Duration::from_secs(4));
+        third.stop_within(Duration::from_secs(20));
+        vec![first, second]
+    });
+}
+
+#[test]
+fn two_processes_with_the_same_name() {
+    withstands("twins", 2, |cluster| {
+        let mut first = cluster.processor("p0", &[]);
+        thread::sleep(Duration::from_secs(2));
+        let second = cluster.processor("p0", &[]);
+        thread::sleep(Duration::from_secs(6));
+        assert!(cluster.logs().contains("another process with the instance name"), "{}", cluster.logs());
+        first.kill();
+        vec![second]
+    });
+}
+
+#[test]
+fn broker_is_killed_and_started_again() {
+    withstands("broker", 2, |cluster| {
+        let processors = vec![cluster.processor("p0", &[]), cluster.processor("p1", &[])];
+        thread::sleep(Duration::from_secs(2));
+        kafka().restart();
+        thread::sleep(Duration::from_secs(3));
+        let mut kafka = kafka();
+        kafka.kill();
+        kafka.start_again();
+        processors
+    });
+}
