@@ -25,4 +25,14 @@ say "Licences, bans and sources of dependencies"
 need_cargo_tool cargo-deny 0.20.2
 cargo deny --log-level error check bans licenses sources
 
+say "Size of the agent's program, and what it goes without"
+cargo build --release --locked --package weir-agent
+strip -o "$target/release/weir-agent.stripped" "$target/release/weir-agent"
+agent_bytes=$(stat -c %s "$target/release/weir-agent.stripped")
+printf '%s bytes\n' "$agent_bytes"
+[[ $agent_bytes -le 10000000 ]] || fail "the agent has more than 10 MB"
+if cargo tree --locked --package weir-agent --edges normal | grep -E 'weir-engine|arrow|parquet'; then
+    fail "the agent must go without the engine and Arrow"
+fi
+
 say "All is well"

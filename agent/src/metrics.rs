@@ -27,6 +27,7 @@ const CAPTURE_PLACES: &[Label] =
 /// The agent's metrics.
 pub const METRICS: &[Metric] = &[
     counter("weir_agent_received_packets_total", "Packets that came in, those that the kernel lost too."),
+    counter("weir_agent_found_packets_total", "Packets that were in the spool when the agent started."),
     counter("weir_agent_published_packets_total", "Packets that Kafka has acknowledged."),
     counter("weir_agent_published_batches_total", "Batches that Kafka has acknowledged."),
     counter("weir_agent_published_bytes_total", "Bytes of those batches, before compression."),
@@ -98,6 +99,7 @@ const fn gauge(name: &'static str, help: &'static str) -> Metric {
 pub fn record<D: Disk>(accounts: &Accounts, delivery: &mut Delivery<D>) {
     let traffic = delivery.traffic();
     metrics::counter!("weir_agent_received_packets_total").absolute(accounts.received);
+    metrics::counter!("weir_agent_found_packets_total").absolute(accounts.found_in_spool);
     metrics::counter!("weir_agent_published_packets_total").absolute(accounts.published);
     metrics::counter!("weir_agent_published_batches_total").absolute(traffic.published_batches);
     metrics::counter!("weir_agent_published_bytes_total").absolute(traffic.published_bytes);

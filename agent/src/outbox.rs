@@ -55,8 +55,8 @@ struct State {
     progress: Progress,
 }
 
-/// Spares that are kept: two for each partition of a common topic.
-const MAX_SPARES: usize = 32;
+/// Spares that are kept, of up to 0.9 MB each: the reading thread takes them soon.
+const MAX_SPARES: usize = 8;
 
 impl Outbox {
     /// A queue of so many bytes; the largest batch always fits into an empty one.

@@ -2,6 +2,8 @@
 
 mod capture;
 mod config;
+#[cfg(test)]
+mod docs;
 mod interfaces;
 mod replay;
 
