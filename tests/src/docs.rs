@@ -76,7 +76,7 @@ fn split_default(help: &str) -> (String, &str) {
 }
 
 /// Text as it may stand in a table.
-fn cell(text: &str) -> String {
+pub fn cell(text: &str) -> String {
     text.split_whitespace().collect::<Vec<_>>().join(" ").replace('|', "\\|")
 }
 

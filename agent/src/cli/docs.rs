@@ -28,9 +28,12 @@ A file:
 brokers = \"kafka-0:9092,kafka-1:9092\"
 tls = true
 
-[replay]
-sensor = \"lab\"
-speed = \"original\"
+[capture]
+interface = [\"eth1\", \"eth2\"]
+sensor = \"edge-1\"
+
+[spool]
+spool-folder = \"/var/lib/weir-agent\"
 ```
 
 ";

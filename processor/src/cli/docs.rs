@@ -14,6 +14,7 @@ use weir_contract::{FieldInfo, FieldKind, RecordType, Selection};
 
 use super::{Cli, records};
 use crate::config;
+use weir_tests::docs::{cell, check_page, settings};
 
 const ROOT: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/..");
 
@@ -42,16 +43,6 @@ The exit status is 0 if all was decoded and written, 1 if some was not, 2 if wha
 done, 130 after Ctrl-C.
 
 ";
-
-/// Compares a page with what the code says, or writes it.
-fn check_page(name: &str, expected: &str) {
-    let path = Path::new(ROOT).join("docs").join(name);
-    if std::env::var_os("UPDATE_DOCS").is_some() {
-        fs::write(&path, expected).unwrap();
-    }
-    let page = fs::read_to_string(&path).unwrap_or_default();
-    assert!(page == expected, "docs/{name} is not what the code says: run `make docs` and commit it");
-}
 
 #[test]
 fn records_are_described_as_the_registry_has_them() {
@@ -99,74 +90,15 @@ fn code_list(names: &[&str]) -> String {
     names.join(", ")
 }
 
-/// Text as it may stand in a table.
-fn cell(text: &str) -> String {
-    text.split_whitespace().collect::<Vec<_>>().join(" ").replace('|', "\\|")
-}
-
 #[test]
 fn settings_are_described_as_the_command_line_has_them() {
-    let mut page = CONFIGURATION.to_owned();
-    let mut command = Cli::command();
-    command.build();
-    for command in leaves(&command) {
-        let arguments: Vec<_> = command.get_arguments().filter(|argument| argument.get_id() != "help").collect();
-        if !arguments.iter().any(|argument| argument.get_long().is_some()) {
-            continue;
-        }
-        let name = command.get_bin_name().unwrap();
-        writeln!(page, "## {name}\n\n{}.\n", cell(&command.get_about().unwrap().to_string())).unwrap();
-        page.push_str("| flag | environment | key in the file | default | meaning |\n|---|---|---|---|---|\n");
-        for argument in arguments {
-            let flag = match (argument.get_long(), argument.get_short()) {
-                (Some(long), Some(short)) => format!("--{long}, -{short}"),
-                (Some(long), None) => format!("--{long}"),
-                (None, _) => argument.get_value_names().unwrap().join(" "),
-            };
-            let environment = argument.get_env().map(|name| name.to_str().unwrap()).unwrap_or_default();
-            let key = argument.get_long().and_then(|long| key(name, long)).unwrap_or_default();
-            let help = cell(&argument.get_help().unwrap().to_string());
-            let (meaning, default) = split_default(&help);
-            writeln!(page, "| `{flag}` | {} | {} | {default} | {meaning} |", code(environment), code(&key)).unwrap();
-        }
-        page.push('\n');
-    }
+    let is_key = |table: &str, key: &str| {
+        let error = toml::from_str::<config::File>(&format!("[{table}]\n{key} = {{}}\n")).unwrap_err();
+        !error.message().starts_with("unknown field")
+    };
+    let mut page = CONFIGURATION.to_owned() + &settings(Cli::command(), &["kafka", "lake", "metrics"], is_key);
     page.push_str("A file:\n\n```toml\n[decode]\nout = \"records\"\nrecords = \"+tcp,-ntp\"\nworkers = 2\n```\n");
     check_page("configuration.md", &page);
-}
-
-/// Help without the default that it ends with or has inside, and the default.
-fn split_default(help: &str) -> (String, &str) {
-    let parts = help.split_once(" [default: ").and_then(|(before, rest)| Some((before, rest.split_once(']')?)));
-    let (meaning, default) = match parts {
-        Some((before, (default, after))) => (format!("{before}{after}"), default),
-        None => (help.to_owned(), ""),
-    };
-    (format!("{}.", meaning.trim_end_matches('.')), default)
-}
-
-/// The commands that do something, not those that only hold others.
-fn leaves(command: &clap::Command) -> Vec<&clap::Command> {
-    if !command.has_subcommands() {
-        return vec![command];
-    }
-    command.get_subcommands().filter(|command| command.get_name() != "help").flat_map(leaves).collect()
-}
-
-/// Table and key of a flag in a configuration file, if it has one: the file's reader is asked. A command's own
-/// table comes first, then those that several share.
-fn key(command: &str, flag: &str) -> Option<String> {
-    let own = command.split(' ').skip(1);
-    let tables = own.chain(["kafka", "lake", "metrics"]);
-    let found = tables.into_iter().find(|table| {
-        let error = toml::from_str::<config::File>(&format!("[{table}]\n{flag} = {{}}\n")).unwrap_err();
-        !error.message().starts_with("unknown field")
-    });
-    found.map(|table| format!("{table}.{flag}"))
-}
-
-fn code(text: &str) -> String {
-    if text.is_empty() { String::new() } else { format!("`{text}`") }
 }
 
 /// The pages written for people: those at the root, in `docs/` and `tests/`.
