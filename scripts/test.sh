@@ -9,6 +9,8 @@ need_program java default-jre-headless
 need_program mvn maven
 need_program go golang-go
 need_program openssl openssl
+# Of the tests that capture, which need root.
+need_program tcpreplay tcpreplay
 need_python test
 
 scratch=$(mktemp -d)

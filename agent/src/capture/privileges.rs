@@ -68,3 +68,43 @@ fn secret_folders(kafka: &KafkaConfig) -> Vec<PathBuf> {
     let folders = files.into_iter().flatten().filter_map(absolute);
     folders.filter_map(|file| file.parent().map(Path::to_owned)).collect()
 }
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+
+    use super::*;
+    use std::fs;
+
+    #[test]
+    fn nothing_is_left_but_what_capturing_needs() {
+        let folder = std::env::temp_dir().join(format!("weir-privileges-{}", std::process::id()));
+        let elsewhere = folder.with_extension("other");
+        fs::create_dir_all(&folder).unwrap();
+        fs::write(&elsewhere, "secret").unwrap();
+        let (of_thread, other) = (folder.clone(), elsewhere.clone());
+        // It is the thread that gives up: the other tests go on as they are.
+        let given_up = std::thread::spawn(move || {
+            let folder = of_thread;
+            give_up_capabilities().unwrap();
+            let status = restrict_files(&KafkaConfig::default(), Some(&folder)).unwrap();
+            let left = thread::capabilities(None).unwrap();
+            assert_eq!((left.effective, left.permitted), (CapabilitySet::empty(), CapabilitySet::empty()));
+            assert!(thread::no_new_privs().unwrap());
+            fs::write(folder.join("segment"), "kept").unwrap();
+            fs::rename(folder.join("segment"), folder.join("renamed")).unwrap();
+            assert_eq!(fs::read_to_string(folder.join("renamed")).unwrap(), "kept");
+            fs::remove_file(folder.join("renamed")).unwrap();
+            fs::read_to_string("/proc/self/net/tcp").unwrap();
+            fs::read_dir("/proc/self/fd").unwrap();
+            let others = (fs::read_to_string(&other), fs::write(folder.with_extension("another"), ""));
+            let is_without_landlock = status == RulesetStatus::NotEnforced;
+            assert!(is_without_landlock || others.0.is_err() && others.1.is_err(), "{others:?}");
+        });
+        given_up.join().unwrap();
+        let _ = fs::remove_file(folder.with_extension("another"));
+        let _ = fs::remove_file(folder.with_extension("another"));
+        fs::remove_dir_all(&folder).unwrap();
+        fs::remove_file(&elsewhere).unwrap();
+    }
+}

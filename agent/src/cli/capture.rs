@@ -6,6 +6,7 @@ use crate::capture::{self, Plan};
 use crate::sender::{Sender, Settings, StateFolder};
 use std::process::ExitCode;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 use weir_agent::LiveHandles;
 use weir_contract::topics;
@@ -84,6 +85,8 @@ pub fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
     let stop = weir_service::stop::on_signal()?;
     let sender = Sender::start(Settings { kafka, state, stop_limit: STOP_LIMIT, stop: Arc::clone(&stop), health })?;
     let captured = capture::run(&plan, handles, &sender, &stop);
+    // Where it ended by itself, sending what is left may not take forever either.
+    stop.store(true, Ordering::Relaxed);
     let accounts = sender.finish()?;
     tracing::info!("{accounts}");
     if !accounts.balance() {

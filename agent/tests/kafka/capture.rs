@@ -3,6 +3,7 @@
 use super::agent::*;
 use pcap::Capture;
 use std::net::UdpSocket;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::thread;
 use std::time::{Duration, Instant};
@@ -266,5 +267,65 @@ fn one_capability_and_no_user_of_ones_own_are_enough() {
         assert_eq!(numbers(&batches(&kafka, "nobody")).len(), 1000);
         std::fs::remove_file(&program).unwrap();
         std::fs::remove_dir_all(&spool).unwrap();
+    });
+}
+
+/// Sends a capture by tcpreplay; how many packets it says to have sent, and in how many seconds. None where there is no
+/// such program.
+fn tcpreplay(file: &Path, arguments: &[&str]) -> Option<(u64, f64)> {
+    let run = Command::new("tcpreplay").args(["--intf1=wb", "--preload-pcap"]).args(arguments).arg(file).output();
+    let Ok(output) = run else {
+        eprintln!("skipped: tcpreplay can't be run");
+        return None;
+    };
+    let text = String::from_utf8_lossy(&output.stdout);
+    let line = text.lines().find(|line| line.starts_with("Actual: ")).unwrap_or_else(|| panic!("{output:?}"));
+    let words: Vec<_> = line.split_whitespace().collect();
+    Some((words[1].parse().unwrap(), words[words.len() - 2].parse().unwrap()))
+}
+
+#[test]
+fn replayed_traffic_is_captured_without_a_loss() {
+    in_namespace("capture::replayed_traffic_is_captured_without_a_loss", || {
+        let kafka = kafka();
+        let home = Scratch::new("tcpreplay");
+        kafka.create_topic("replayed-packets", 4, &[]);
+        let mut agent = capture_on(&["wa"], &kafka, "replayed", &home, &["--bpf", "inbound"]);
+        // What a machine of two cores carries, with Kafka and other tests on it.
+        let Some((sent, _)) = tcpreplay(&capture("office.pcapng"), &["--pps=10000", "--loop=20"]) else { return };
+        thread::sleep(Duration::from_millis(500));
+        assert!(agent.stop_within(LIMIT).success(), "{}", agent.log());
+        let (received, published, dropped) = accounts(&agent.log());
+        assert_eq!((published, dropped), (received, 0), "{}", agent.log());
+        // The system itself sends a few packets, to find neighbours.
+        assert!((sent..sent + 100).contains(&received), "{sent} sent, {}", agent.log());
+        assert_eq!(u64::try_from(packets(&without_repetitions(batches(&kafka, "replayed")))), Ok(published));
+    });
+}
+
+/// Run by `make bench`, with the capture and the packets a second to replay in the environment.
+#[test]
+#[ignore = "measures"]
+fn what_a_busy_link_costs() {
+    in_namespace("capture::what_a_busy_link_costs", || {
+        let file = std::env::var_os("WEIR_BENCH_CAPTURE").map(PathBuf::from).unwrap();
+        let rate = std::env::var("WEIR_BENCH_RATE").unwrap_or_else(|_| "300000".into());
+        let kafka = kafka();
+        let home = Scratch::new("busy");
+        kafka.create_topic("busy-packets", 8, &[("retention.bytes", "100000000")]);
+        let mut agent = capture_on(&["wa"], &kafka, "busy", &home, &["--bpf", "inbound"]);
+        let cpu = agent.cpu_time();
+        let Some((sent, seconds)) = tcpreplay(&file, &["--mtu-trunc", &format!("--pps={rate}")]) else { return };
+        thread::sleep(Duration::from_secs(2));
+        let (cpu, memory) = (agent.cpu_time().saturating_sub(cpu), agent.memory_bytes());
+        agent.stop_within(LIMIT);
+        let (received, published, dropped) = accounts(&agent.log());
+        assert_eq!(received, published + dropped, "{}", agent.log());
+        #[allow(clippy::cast_precision_loss, reason = "for people")]
+        let (rate, cost) = (sent as f64 / seconds, cpu.as_secs_f64() * 1e6 / received as f64);
+        println!(
+            "capture: {sent} packets sent in {seconds:.1} s ({rate:.0}/s), {received} received, {dropped} dropped"
+        );
+        println!("capture: {cost:.2} µs of CPU a packet, {} MB of memory, rings included", memory / 1_000_000);
     });
 }
