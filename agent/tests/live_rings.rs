@@ -88,9 +88,9 @@ fn assert_accounted(live: &mut Live, handed_out: i64) {
 #[test]
 fn packets_of_all_rings_and_interfaces_come_in_order_of_time() {
     in_namespace("packets_of_all_rings_and_interfaces_come_in_order_of_time", || {
-        // Where a machine does much else, the thread of a ring may wake up after the window.
-        let late = (0..10).map(|_| late_packets_of_two_interfaces()).find(|&late| late < 400);
-        assert!(late.is_some(), "in ten runs 400 of 40,000 packets were late");
+        // Where a machine does much else, even the kernel's timers may be late.
+        let late = (0..5).map(|_| late_packets_of_two_interfaces()).find(|&late| late < 40);
+        assert!(late.is_some(), "in five runs 40 of 40,000 packets and more were late");
     });
 }
 

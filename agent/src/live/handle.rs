@@ -12,14 +12,12 @@ use std::time::Duration;
 /// The longest packet that is captured, libpcap's limit.
 pub(super) const MAX_PACKET_BYTES: u32 = 262_144;
 
-/// How long [`Handle::wait`] waits for a packet.
-const WAIT: Duration = Duration::from_millis(100);
-
 /// An opened interface. No packet enters its ring before [`Handle::begin`].
 pub(super) struct Handle {
     capture: Capture<Active>,
     interface: String,
     filter: Option<String>,
+    block_timeout: Duration,
     /// What entered the ring between opening it and closing it again: it is unfiltered, and there twice
     /// where there are several rings.
     to_skip: i64,
@@ -53,6 +51,7 @@ impl Handle {
             capture,
             interface: interface.to_owned(),
             filter: options.filter.clone(),
+            block_timeout,
             to_skip: 0,
             received: Counter::default(),
             dropped: Counter::default(),
@@ -114,9 +113,9 @@ impl Handle {
         }
     }
 
-    /// Waits until there may be a packet, at most 100 ms.
+    /// Waits until there may be a packet, no longer than the kernel waits for a block to be full.
     pub(super) fn wait(&self) {
-        let Ok(timeout) = Timespec::try_from(WAIT) else { return };
+        let Ok(timeout) = Timespec::try_from(self.block_timeout) else { return };
         // A failed poll (a signal, most likely) is as good as one that timed out.
         let _ = poll(&mut [PollFd::new(&self.capture, PollFlags::IN)], Some(&timeout));
     }

@@ -20,7 +20,7 @@ use chunk::{CHUNK_BYTES, Chunk};
 use control::Shared;
 use handle::{Handle, check_interface};
 use order::{Choice, Head, choose};
-use ring::{Progress, Ring, Sampling};
+use ring::{Moment, Progress, Ring, Sampling};
 use std::mem;
 use std::num::NonZeroU32;
 use std::ops::Range;
@@ -144,6 +144,7 @@ impl LiveHandles {
                 handle.begin(excluded)?;
                 let (chunks, take_chunks) = sync_channel(queued);
                 let (spares, take_spares) = sync_channel(queued);
+                let found_empty = Arc::new(Moment::now());
                 let ring = Ring {
                     handle,
                     shared: Arc::clone(&shared),
@@ -151,6 +152,7 @@ impl LiveHandles {
                     stop: Arc::clone(stop),
                     abandoned: Arc::clone(&live.abandoned),
                     chunks,
+                    found_empty: Arc::clone(&found_empty),
                     bell: ring_bell.clone(),
                     spares: take_spares,
                     progress: Progress::default(),
@@ -167,6 +169,8 @@ impl LiveHandles {
                     chunks: take_chunks,
                     spares,
                     chunk: None,
+                    quiet_at: found_empty.get(),
+                    found_empty,
                     thread: Some(thread),
                 });
             }
@@ -204,6 +208,10 @@ struct Lane {
     chunks: Receiver<Chunk>,
     spares: SyncSender<Chunk>,
     chunk: Option<Chunk>,
+    /// When the ring was found empty, as its thread says.
+    found_empty: Arc<Moment>,
+    /// The same, as of the last time when there was no chunk here: whatever was in the ring by then has come.
+    quiet_at: Instant,
     /// None once it has ended, and so has the lane.
     thread: Option<JoinHandle<Result<(), String>>>,
 }
@@ -218,9 +226,11 @@ impl Live {
     fn refill(&mut self) {
         let Self { lanes, damage, interfaces, .. } = self;
         for lane in lanes.iter_mut().filter(|lane| lane.chunk.is_none() && lane.thread.is_some()) {
+            // To be read before it is seen whether there is a chunk.
+            let found_empty = lane.found_empty.get();
             match lane.chunks.try_recv() {
                 Ok(chunk) => lane.chunk = Some(chunk),
-                Err(TryRecvError::Empty) => {}
+                Err(TryRecvError::Empty) => lane.quiet_at = found_empty,
                 Err(TryRecvError::Disconnected) => {
                     let result = lane.thread.take().map(JoinHandle::join);
                     let reason = match result {
@@ -287,7 +297,7 @@ impl Lane {
         let next = self.chunk.as_ref().and_then(|chunk| Some((chunk.next_ts_ns()?, chunk.arrived)));
         match next {
             Some((ts_ns, arrived)) => Head::Packet { ts_ns, arrived },
-            None if self.thread.is_some() => Head::Quiet,
+            None if self.thread.is_some() => Head::Quiet(self.quiet_at),
             None => Head::Ended,
         }
     }

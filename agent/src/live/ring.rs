@@ -9,7 +9,7 @@ use crate::source::KernelCounters;
 use std::mem;
 use std::num::NonZeroU32;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::mpsc::{Receiver, SyncSender, TrySendError};
 use std::time::{Duration, Instant};
 use weir_contract::{SensorKey, partition_key};
@@ -17,9 +17,8 @@ use weir_contract::{SensorKey, partition_key};
 /// How often the kernel is asked for its counters.
 const COUNTERS_EVERY: Duration = Duration::from_secs(1);
 
-/// Waits without a packet since the stop after which a stopped capture is taken to be drained: longer than a block of
-/// the ring waits to be full.
-const DRAINED_WAITS: u32 = 3;
+/// A stopped capture without a packet for so long is taken to be drained, whatever the kernel has counted.
+const DRAINED_AFTER: Duration = Duration::from_millis(500);
 
 /// What a ring's thread works with.
 pub(super) struct Ring {
@@ -31,11 +30,34 @@ pub(super) struct Ring {
     /// Set when nobody takes packets any more.
     pub(super) abandoned: Arc<AtomicBool>,
     pub(super) chunks: SyncSender<Chunk>,
+    /// When the ring was last found empty, with nothing left to send.
+    pub(super) found_empty: Arc<Moment>,
     /// Tells whoever takes chunks that there may be one. It holds one ring of the bell.
     pub(super) bell: SyncSender<()>,
     /// Chunks that were read and can be filled again.
     pub(super) spares: Receiver<Chunk>,
     pub(super) progress: Progress,
+}
+
+/// A time that one thread sets and another reads.
+pub(super) struct Moment {
+    base: Instant,
+    since_base_ns: AtomicU64,
+}
+
+impl Moment {
+    pub(super) fn now() -> Self {
+        Self { base: Instant::now(), since_base_ns: AtomicU64::new(0) }
+    }
+
+    fn set(&self, at: Instant) {
+        let since = at.saturating_duration_since(self.base).as_nanos();
+        self.since_base_ns.store(u64::try_from(since).unwrap_or(u64::MAX), Ordering::Release);
+    }
+
+    pub(super) fn get(&self) -> Instant {
+        self.base + Duration::from_nanos(self.since_base_ns.load(Ordering::Acquire))
+    }
 }
 
 /// How far the thread of a ring has come.
@@ -47,7 +69,8 @@ pub(super) struct Progress {
     /// Packets taken out of the ring.
     taken: i64,
     received_at_stop: Option<i64>,
-    waits_since_packet: u32,
+    /// When there was a packet last, or the capture was stopped.
+    stirred: Instant,
 }
 
 impl Default for Progress {
@@ -59,7 +82,7 @@ impl Default for Progress {
             counted: Instant::now(),
             taken: 0,
             received_at_stop: None,
-            waits_since_packet: 0,
+            stirred: Instant::now(),
         }
     }
 }
@@ -82,10 +105,13 @@ impl Ring {
             if self.progress.counted.elapsed() >= COUNTERS_EVERY {
                 self.count();
             }
+            let looked = Instant::now();
             if self.fill().map_err(|error| libpcap_reason(&error))? {
-                self.progress.waits_since_packet = 0;
+                self.progress.stirred = looked;
             } else {
-                self.progress.waits_since_packet += 1;
+                if self.progress.chunk.is_empty() {
+                    self.found_empty.set(looked);
+                }
                 self.handle.wait();
             }
         }
@@ -163,11 +189,12 @@ impl Ring {
                 self.count();
                 let until = self.progress.kernel.received;
                 self.progress.received_at_stop = Some(until);
-                self.progress.waits_since_packet = 0;
+                self.progress.stirred = Instant::now();
                 until
             }
         };
-        self.progress.taken + self.progress.kernel.dropped >= until || self.progress.waits_since_packet >= DRAINED_WAITS
+        let all = self.progress.taken + self.progress.kernel.dropped >= until;
+        all || self.progress.stirred.elapsed() >= DRAINED_AFTER
     }
 
     /// Excludes what is to be excluded by now, pauses or goes on.
