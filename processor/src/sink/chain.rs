@@ -367,3 +367,134 @@ pub struct Tail {
     pub first: i64,
     pub link: Option<Link>,
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn log() -> Log {
+        Log { cluster: "here".into(), incarnation: "one".into() }
+    }
+
+    fn link(first: i64, last: i64) -> Link {
+        Link { log: log(), from: first, first, last, rows: 1, fingerprint: String::new(), crc: 7 }
+    }
+
+    /// A chain that reads from this offset.
+    fn reading(from: i64) -> Chain<Vec<i64>> {
+        let mut chain = Chain::new(log());
+        assert_eq!(chain.located(Some(from), 0, 1000), Step::Read(from));
+        assert_eq!(chain.offer(from, 0), Offer::List(Hour::of(0)));
+        assert_eq!(chain.listed(None, 1000), Step::Read(from));
+        chain
+    }
+
+    fn take(chain: &mut Chain<Vec<i64>>, offset: i64) {
+        assert_eq!(chain.offer(offset, 0), Offer::Take);
+        let push = |file: &mut Vec<i64>| {
+            file.push(offset);
+            Ok::<_, ()>(())
+        };
+        chain.take(offset, 0, || 7, Vec::new, push).unwrap();
+    }
+
+    #[test]
+    fn a_file_tells_where_reading_began_and_ends_with_its_hour() {
+        let mut chain = reading(5);
+        take(&mut chain, 7);
+        take(&mut chain, 8);
+        assert_eq!(chain.offer(8, 0), Offer::Ignore);
+        assert_eq!(chain.offer(9, Hour::MS), Offer::End);
+        chain.end();
+        assert_eq!(chain.offer(9, Hour::MS), Offer::Take);
+        let open = chain.next_put().unwrap();
+        assert_eq!((open.from, open.first, open.last, open.file), (5, 7, 8, vec![7, 8]));
+        assert!(chain.next_put().is_none());
+        assert_eq!(chain.put(Put::Stored), (Some(9), Step::GoOn));
+    }
+
+    #[test]
+    fn a_message_that_is_refused_is_not_in_the_file_before_it() {
+        let mut chain = reading(5);
+        take(&mut chain, 5);
+        assert_eq!(chain.take(6, 0, || 7, Vec::new, |_| Err("newer")), Err("newer"));
+        chain.stop(Trouble::UnknownField { offset: 6, what: String::new() });
+        assert_eq!(chain.next_put().unwrap().last, 5);
+        assert_eq!(chain.offer(6, 0), Offer::Ignore);
+
+        let mut empty = reading(5);
+        assert_eq!(empty.take(5, 0, || 7, Vec::new, |_| Err("newer")), Err("newer"));
+        assert!(empty.open().is_none());
+    }
+
+    #[test]
+    fn behind_another_writers_file_all_that_was_read_is_dropped() {
+        let mut chain = reading(5);
+        take(&mut chain, 5);
+        chain.end();
+        take(&mut chain, 6);
+        chain.next_put().unwrap();
+        assert_eq!(chain.put(Put::Taken(Some(link(5, 20)))), (Some(21), Step::Read(21)));
+        assert!(chain.is_idle() && chain.position() == Some(21));
+    }
+
+    #[test]
+    fn a_file_of_the_same_cut_counts_as_ours() {
+        let mut chain = reading(5);
+        take(&mut chain, 5);
+        chain.end();
+        take(&mut chain, 6);
+        chain.next_put().unwrap();
+        assert_eq!(chain.put(Put::Taken(Some(link(5, 5)))), (Some(6), Step::GoOn));
+        assert_eq!(chain.open().unwrap().file, [6]);
+    }
+
+    #[test]
+    fn a_file_of_another_log_stops_the_chain() {
+        let other_log = Link { log: Log { incarnation: "two".into(), ..log() }, ..link(5, 9) };
+        for winner in [None, Some(other_log.clone()), Some(Link { crc: 8, ..link(5, 9) }), Some(link(4, 9))] {
+            let mut chain = reading(5);
+            take(&mut chain, 5);
+            chain.end();
+            chain.next_put().unwrap();
+            assert_eq!(chain.put(Put::Taken(winner)), (None, Step::Stop));
+            assert_eq!(chain.trouble(), Some(&Trouble::Foreign { first: 5 }));
+        }
+        let mut chain = Chain::<Vec<i64>>::new(log());
+        chain.located(None, 0, 10);
+        chain.offer(0, 0);
+        assert_eq!(chain.listed(Some(Tail { first: 5, link: Some(other_log) }), 10), Step::Stop);
+    }
+
+    #[test]
+    fn an_incarnation_that_is_not_known_is_no_other_one() {
+        let mut chain = reading(5);
+        take(&mut chain, 5);
+        chain.end();
+        chain.next_put().unwrap();
+        let winner = Link { log: Log { incarnation: String::new(), ..log() }, ..link(5, 9) };
+        assert_eq!(chain.put(Put::Taken(Some(winner))), (Some(10), Step::Read(10)));
+    }
+
+    #[test]
+    fn whoever_is_ahead_of_the_log_stops() {
+        let mut chain = Chain::<Vec<i64>>::new(log());
+        assert_eq!(chain.located(Some(11), 0, 10), Step::Stop);
+        let mut chain = Chain::<Vec<i64>>::new(log());
+        chain.located(Some(3), 0, 10);
+        chain.offer(3, 0);
+        assert_eq!(chain.listed(Some(Tail { first: 4, link: Some(link(4, 30)) }), 10), Step::Stop);
+        assert_eq!(chain.trouble(), Some(&Trouble::AheadOfLog { position: 31, log_end: 10 }));
+    }
+
+    #[test]
+    fn out_of_range_what_was_read_is_put_before_resuming() {
+        let mut chain = reading(5);
+        take(&mut chain, 5);
+        assert_eq!(chain.out_of_range(), Step::GoOn);
+        assert_eq!(chain.offer(6, 0), Offer::Ignore);
+        chain.next_put().unwrap();
+        assert_eq!(chain.put(Put::Stored), (Some(6), Step::Locate));
+        assert_eq!(chain.located(Some(6), 50, 100), Step::Read(50));
+    }
+}

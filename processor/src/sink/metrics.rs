@@ -125,6 +125,14 @@ pub const METRICS: &[Metric] = &[
     },
 ];
 
+/// A number of bytes or things for a gauge.
+pub fn as_number(count: usize) -> f64 {
+    // Exact up to 2⁵³, which no memory holds.
+    #[allow(clippy::cast_precision_loss)]
+    let number = count as f64;
+    number
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

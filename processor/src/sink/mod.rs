@@ -12,16 +12,18 @@ mod link;
 mod metrics;
 #[cfg(test)]
 mod model;
+mod partition;
 mod pool;
 mod roll;
 mod store;
 pub mod verify;
 mod worker;
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, bail};
 use rdkafka::ClientConfig;
@@ -41,6 +43,9 @@ use worker::{Shared, Worker};
 
 /// Pause between two looks at how the work goes.
 const LOOK: Duration = Duration::from_millis(200);
+
+/// How often it is looked whether a topic was created anew.
+const COMPARE: Duration = Duration::from_secs(60);
 
 /// How long an answer of the brokers may take at the start, before it is asked for again.
 const TIMEOUT: Duration = Duration::from_secs(5);
@@ -67,18 +72,21 @@ pub fn run(settings: &Settings, stop: &Arc<AtomicBool>, health: &Health) -> anyh
     health.set_unready("Kafka does not answer yet");
     let selected = |record_type: RecordType| (record_type.topic(settings.kafka.topic_prefix()), record_type);
     let topics: Vec<_> = settings.selection.types().map(selected).collect();
-    let Some(cluster) = check_topics(&settings.kafka, &topics, stop)? else { return Ok(()) };
+    let letters = topics::dead_letter(settings.kafka.topic_prefix());
+    let needed: Vec<_> = topics.iter().map(|(name, _)| name.as_str()).chain([letters.as_str()]).collect();
+    let Some(cluster) = check_topics(&settings.kafka, &needed, stop)? else { return Ok(()) };
+    let incarnations = incarnations(&settings.kafka)?;
 
     // Set once all is done, so that nobody waits for a store any more.
     let abandon = Arc::new(AtomicBool::new(false));
     let store = Arc::new(patient(&store, Patience::Endless, &abandon));
     let client = settings.kafka.client("sink")?;
-    let topic = topics::dead_letter(settings.kafka.topic_prefix());
     let dead_letters =
-        Arc::new(DeadLetters::new(client.clone(), Reporter::new(&settings.kafka), topic, abandon.clone())?);
+        Arc::new(DeadLetters::new(client.clone(), Reporter::new(&settings.kafka), letters, abandon.clone())?);
     let uploads = usize::try_from(settings.sink.uploads.unwrap_or(4)).unwrap_or(4);
     let shared = Arc::new(Shared {
         cluster,
+        incarnations: incarnations.clone(),
         rolling: settings.sink.rolling(),
         drop_unknown_fields: settings.sink.drop_unknown_fields == Some(true),
         pool: Pool::start(uploads, &store, &dead_letters).context("threads can't be started")?,
@@ -94,7 +102,13 @@ pub fn run(settings: &Settings, stop: &Arc<AtomicBool>, health: &Health) -> anyh
         Ok(thread::Builder::new().name(name).spawn(move || worker.run())?)
     });
     let workers = workers.collect::<anyhow::Result<Vec<_>>>()?;
-    let done = watch(workers, &store, stop, health);
+    let same_topics = || {
+        let changed = incarnations_changed(&incarnations, &self::incarnations(&settings.kafka).unwrap_or_default());
+        changed.map_or(Ok(()), |topic| {
+            bail!("{topic} was created anew while its messages were read: its offsets have begun anew too, so a start decides")
+        })
+    };
+    let done = watch(workers, &store, stop, health, same_topics);
     abandon.store(true, Ordering::Relaxed);
     done
 }
@@ -115,11 +129,7 @@ fn check_store(store: &Arc<dyn Store>, settings: &Settings, stop: &Arc<AtomicBoo
 }
 
 /// The id of the cluster, once it answers and has all topics; none if the process is told to stop before.
-fn check_topics(
-    kafka: &KafkaConfig,
-    topics: &[(String, RecordType)],
-    stop: &AtomicBool,
-) -> anyhow::Result<Option<String>> {
+fn check_topics(kafka: &KafkaConfig, topics: &[&str], stop: &AtomicBool) -> anyhow::Result<Option<String>> {
     let client: ClientConfig = kafka.client("sink")?;
     let client: BaseConsumer<Reporter> = client.create_with_context(Reporter::new(kafka))?;
     while !stop.load(Ordering::Relaxed) {
@@ -135,7 +145,7 @@ fn check_topics(
             }
         };
         let exists = |name: &str| metadata.topics().iter().any(|topic| topic.name() == name && topic.error().is_none());
-        let missing: Vec<_> = topics.iter().map(|(name, _)| name.as_str()).filter(|name| !exists(name)).collect();
+        let missing: Vec<_> = topics.iter().copied().filter(|name| !exists(name)).collect();
         if !missing.is_empty() {
             let some = missing.get(..5).unwrap_or(&missing).join(", ");
             bail!(
@@ -152,16 +162,37 @@ fn check_topics(
     Ok(None)
 }
 
+/// What each topic got when `weir topics create` made it.
+fn incarnations(kafka: &KafkaConfig) -> anyhow::Result<BTreeMap<String, String>> {
+    Ok(crate::topics::incarnations(kafka)?.into_iter().map(|(topic, incarnation)| (topic, incarnation.id)).collect())
+}
+
+/// A topic that is another now.
+fn incarnations_changed<'a>(before: &'a BTreeMap<String, String>, now: &BTreeMap<String, String>) -> Option<&'a str> {
+    before.iter().find(|(topic, id)| now.get(*topic).is_some_and(|now| now != *id)).map(|(topic, _)| topic.as_str())
+}
+
 /// Waits for the workers; when one fails, all stop.
 fn watch(
     workers: Vec<thread::JoinHandle<anyhow::Result<()>>>,
     store: &Patient,
     stop: &AtomicBool,
     health: &Health,
+    same_topics: impl Fn() -> anyhow::Result<()>,
 ) -> anyhow::Result<()> {
     let mut done = Ok(());
     let mut workers = workers;
+    let mut compared = Instant::now();
     while !workers.is_empty() {
+        if compared.elapsed() >= COMPARE && !stop.load(Ordering::Relaxed) {
+            compared = Instant::now();
+            if let Err(error) = same_topics() {
+                tracing::error!("{error:#}");
+                health.set_dead(format!("{error:#}"));
+                stop.store(true, Ordering::Relaxed);
+                done = Err(error);
+            }
+        }
         if store.is_refused() {
             health.set_unready("the store refuses requests: the log says why");
         } else {

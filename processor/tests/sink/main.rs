@@ -5,4 +5,5 @@
 mod chaos;
 mod kit;
 mod once;
+mod speed;
 mod trouble;

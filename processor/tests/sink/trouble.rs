@@ -6,7 +6,7 @@ use prost::Message as _;
 use weir_contract::DeadLetter;
 use weir_tests::fault_proxy::Fault;
 use weir_tests::messages::Isolation;
-use weir_tests::process::wait_until;
+use weir_tests::process::{binary, wait_until};
 
 use crate::kit::{APPEND_TIME, LIMIT, Lab, Writer, assert_exact, kafka, record};
 
@@ -138,6 +138,42 @@ fn a_topic_created_anew_stops_its_partition() {
     assert!(told, "{}", sink.log());
     sink.stop_within(LIMIT);
     assert_exact(&lab, 100);
+}
+
+/// Makes the topics of a prefix as users do, which writes down that they are new.
+fn create_topics(prefix: &str) {
+    let mut command = std::process::Command::new(binary("weir"));
+    command.args(["topics", "create", "--records", "ntp", "--partitions", "1", "--replication", "1"]);
+    let output = command.args(["--brokers", &kafka().bootstrap(), "--topic-prefix", prefix]).output().unwrap();
+    assert!(output.status.success(), "{output:?}");
+}
+
+#[test]
+fn a_topic_created_anew_that_has_grown_past_the_old_one_stops_its_partition() {
+    let mut lab = Lab::start(1);
+    kafka().delete_topic(&lab.topic());
+    create_topics(&lab.prefix);
+    Writer::new(&lab, 1).write(100);
+    let mut sink = lab.sink(&[]);
+    lab.wait_for(100, &[&sink]);
+    sink.stop_within(LIMIT);
+    kafka().delete_topic(&lab.topic());
+    create_topics(&lab.prefix);
+    Writer::new(&lab, 1).write(500);
+    let mut sink = lab.sink(&[]);
+    sink.write_within(LIMIT, "chain_foreign");
+    sink.stop_within(LIMIT);
+    assert_exact(&lab, 100);
+}
+
+#[test]
+fn a_missing_topic_of_dead_letters_is_named_at_the_start() {
+    let mut lab = Lab::start(1);
+    let letters = format!("{}-dead-letter", lab.prefix);
+    kafka().delete_topic(&letters);
+    let mut sink = lab.sink(&[]);
+    assert_eq!(sink.end_within(LIMIT).code(), Some(1));
+    assert!(sink.log().contains(&letters), "{}", sink.log());
 }
 
 #[test]

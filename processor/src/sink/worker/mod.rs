@@ -1,5 +1,7 @@
 //! One worker: a consumer, the chains of the partitions that the group gives it, and the memory they take.
 
+mod position;
+
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -7,18 +9,18 @@ use std::sync::mpsc::{Receiver, Sender, channel};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use anyhow::Context as _;
-use metrics::{Counter, counter, gauge};
+use metrics::{counter, gauge};
 use rdkafka::consumer::CommitMode;
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
-use rdkafka::message::{BorrowedMessage, Message as _, Timestamp};
+use rdkafka::message::Message as _;
 use weir_contract::RecordType;
 
-use super::chain::{Chain, Offer, Put, Step, Trouble};
+use super::chain::{Put, Step};
 use super::consumer::{Change, GroupConsumer, Place};
 use super::dead_letter::DeadLetters;
-use super::encode::{File, Refusal};
 use super::link::{Log, Source};
 use super::metrics as name;
+use super::partition::{Next, Partition, Topic};
 use super::pool::{Answer, Job, Outcome, Owner, Pool, What};
 use super::roll::{Progress, Rolling};
 
@@ -27,9 +29,6 @@ const TICK: Duration = Duration::from_millis(100);
 
 /// The same in bytes of messages.
 const TICK_BYTES: usize = 8 << 20;
-
-/// Partitions whose position is asked for in one turn: each takes a round trip, while the group waits to be polled.
-const LOCATE_AT_ONCE: usize = 50;
 
 /// Pause after a question that the brokers did not answer.
 const RETRY: Duration = Duration::from_secs(1);
@@ -40,6 +39,8 @@ const STOP_WITHIN: Duration = Duration::from_secs(25);
 /// What all workers of a process have in common.
 pub struct Shared {
     pub cluster: String,
+    /// What each topic got when it was created, as far as that is known.
+    pub incarnations: BTreeMap<String, String>,
     pub rolling: Rolling,
     pub drop_unknown_fields: bool,
     pub pool: Pool,
@@ -70,24 +71,6 @@ pub struct Worker {
     later: Vec<(Owner, Outcome)>,
 }
 
-struct Topic {
-    record_type: RecordType,
-    partitions: BTreeMap<i32, Partition>,
-    read: Counter,
-}
-
-struct Partition {
-    chain: Chain<File>,
-    generation: u64,
-    must_locate: bool,
-    /// Some of the messages since the last file that was put are dead letters.
-    has_dead_letters: bool,
-    opened: Instant,
-    /// When a message was read, to a tick.
-    read: Instant,
-    has_read: bool,
-}
-
 impl Worker {
     /// A worker with this consumer, which may keep so many bytes of records.
     pub fn new(
@@ -101,7 +84,7 @@ impl Worker {
             let read = counter!(name::RECORDS, "type" => record_type.name());
             Topic { record_type, partitions: BTreeMap::new(), read }
         };
-        gauge!(name::MEMORY_LIMIT, "worker" => number.clone()).set(as_number(memory));
+        gauge!(name::MEMORY_LIMIT, "worker" => number.clone()).set(name::as_number(memory));
         Self {
             number,
             shared,
@@ -257,7 +240,7 @@ impl Worker {
 
     /// Gives the chain's next ended file to the pool, unless one is there.
     fn put(&mut self, source: &Source) {
-        let log = self.log();
+        let log = self.log(&source.topic);
         let Some(partition) = self.partition(&(source.topic.clone(), source.partition)) else { return };
         let Some(open) = partition.chain.next_put() else { return };
         let has_dead_letters = std::mem::take(&mut partition.has_dead_letters);
@@ -266,8 +249,9 @@ impl Worker {
         self.give(source.clone(), bytes, What::Put { open: Box::new(open), log, has_dead_letters });
     }
 
-    fn log(&self) -> Log {
-        Log { cluster: self.shared.cluster.clone(), incarnation: String::new() }
+    fn log(&self, topic: &str) -> Log {
+        let incarnation = self.shared.incarnations.get(topic).cloned().unwrap_or_default();
+        Log { cluster: self.shared.cluster.clone(), incarnation }
     }
 
     /// Takes partitions up and drops them, as the group says. What was read of one that is revoked is dropped: its new
@@ -279,19 +263,10 @@ impl Worker {
                     tracing::info!(partitions = places.len(), "the group assigned partitions");
                     for (topic, number) in places {
                         self.generation += 1;
-                        let (generation, log, now) = (self.generation, self.log(), Instant::now());
+                        let (generation, log) = (self.generation, self.log(&topic));
                         let Some(topic) = self.topics.get_mut(&topic) else { continue };
                         counter!(name::RESUMED, "reason" => "assigned").increment(1);
-                        let chain = Chain::new(log);
-                        let partition = Partition {
-                            chain,
-                            generation,
-                            must_locate: true,
-                            has_dead_letters: false,
-                            opened: now,
-                            read: now,
-                            has_read: false,
-                        };
+                        let partition = Partition::new(log, generation);
                         topic.partitions.insert(number, partition);
                     }
                 }
@@ -381,75 +356,6 @@ impl Worker {
         Ok(())
     }
 
-    /// Asks for the positions of partitions that are to be taken up.
-    fn locate(&mut self) -> anyhow::Result<()> {
-        let mut places = Vec::new();
-        self.each(|place, partition| {
-            if partition.must_locate && places.len() < LOCATE_AT_ONCE {
-                places.push(place.clone());
-            }
-        });
-        if places.is_empty() {
-            return Ok(());
-        }
-        let asked = self.consumer.committed(&places).and_then(|committed| {
-            let bounds = places.iter().map(|place| self.consumer.bounds(place)).collect::<Result<Vec<_>, _>>()?;
-            Ok(committed.into_iter().zip(bounds).collect::<Vec<_>>())
-        });
-        let asked = match asked {
-            Ok(asked) => asked,
-            Err(error) => {
-                tracing::warn!("positions can't be asked for: {error} {}", self.consumer.reason());
-                self.ask_again = Instant::now() + RETRY;
-                return Ok(());
-            }
-        };
-        let mut starts = Vec::new();
-        for (place, (group, (start, end))) in places.into_iter().zip(asked) {
-            let Some(source) = self.source(&place) else { continue };
-            let Some(partition) = self.partition(&place) else { continue };
-            partition.must_locate = false;
-            match partition.chain.located(group, start, end) {
-                Step::Read(offset) => starts.push((place, offset)),
-                step => self.proceed(source, Next::Step(step))?,
-            }
-        }
-        Ok(self.consumer.read(&starts)?)
-    }
-
-    /// After an error of the client, which does not say of which partition: what is out of the log's range is taken up
-    /// anew, the rest read on from where it stands.
-    fn check_range(&mut self) -> anyhow::Result<()> {
-        if !std::mem::take(&mut self.doubts_range) {
-            return Ok(());
-        }
-        self.ask_again = Instant::now() + RETRY;
-        let mut positions = Vec::new();
-        self.each(|place, partition| positions.extend(partition.chain.position().map(|at| (place.clone(), at))));
-        for (place, position) in positions {
-            let Some(source) = self.source(&place) else { continue };
-            let step = match self.consumer.bounds(&place) {
-                Ok((start, end)) if (start..=end).contains(&position) => Step::Read(position),
-                Ok((start, end)) => {
-                    counter!(name::RESUMED, "reason" => "out_of_range").increment(1);
-                    tracing::warn!(
-                        "{source}: offset {position} is not in the log, which has {start} to {end}: resuming anew"
-                    );
-                    let Some(partition) = self.partition(&place) else { continue };
-                    partition.chain.out_of_range()
-                }
-                Err(error) => {
-                    tracing::warn!("the bounds of {source} can't be asked for: {error} {}", self.consumer.reason());
-                    self.doubts_range = true;
-                    return Ok(());
-                }
-            };
-            self.proceed(source.clone(), Next::Step(step))?;
-            self.put(&source);
-        }
-        Ok(())
-    }
-
     /// Ends the files that are due, or that memory has no room for, and stops reading while that does not help.
     fn roll(&mut self) -> anyhow::Result<()> {
         let now_ms = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_millis();
@@ -499,8 +405,8 @@ impl Worker {
             }
         }
         let used = open_bytes + ended_bytes + self.putting;
-        gauge!(name::MEMORY, "worker" => self.number.clone()).set(as_number(used));
-        gauge!(name::OPEN, "worker" => self.number.clone()).set(as_number(files));
+        gauge!(name::MEMORY, "worker" => self.number.clone()).set(name::as_number(used));
+        gauge!(name::OPEN, "worker" => self.number.clone()).set(name::as_number(files));
         gauge!(name::PARTITIONS, "worker" => self.number.clone()).set(f64::from(assigned));
         if !self.shared.stop.load(Ordering::Relaxed) {
             self.hold_back(used > self.memory)?;
@@ -539,96 +445,4 @@ impl Worker {
         }
         Ok(())
     }
-}
-
-impl Topic {
-    fn source(&self, topic: &str, partition: i32) -> Source {
-        Source { record_type: self.record_type, topic: topic.to_owned(), partition }
-    }
-}
-
-/// What a message leads to.
-#[derive(PartialEq)]
-enum Next {
-    GoOn,
-    Put,
-    List(super::link::Hour),
-    Step(Step),
-}
-
-impl Partition {
-    fn take(
-        &mut self,
-        message: &BorrowedMessage<'_>,
-        record_type: RecordType,
-        shared: &Shared,
-    ) -> anyhow::Result<Next> {
-        let offset = message.offset();
-        let append_ms = match message.timestamp() {
-            Timestamp::LogAppendTime(ms) => ms,
-            _ if self.chain.is_reading() => {
-                return Ok(Next::Step(self.chain.stop(Trouble::TimestampType { offset })));
-            }
-            _ => return Ok(Next::GoOn),
-        };
-        let mut next = Next::GoOn;
-        match self.chain.offer(offset, append_ms) {
-            Offer::Ignore => return Ok(Next::GoOn),
-            Offer::List(hour) => return Ok(Next::List(hour)),
-            Offer::Take => {}
-            Offer::End => {
-                self.chain.end();
-                next = Next::Put;
-            }
-        }
-        self.has_read = true;
-        let payload = message.payload();
-        let crc = || crc32fast::hash(payload.unwrap_or_default());
-        let mut begun = false;
-        let begin = || {
-            begun = true;
-            File::new(record_type, shared.drop_unknown_fields)
-        };
-        let mut dead = None;
-        let push = |file: &mut File| match payload.map(|payload| file.push(payload)) {
-            Some(Ok(())) => Ok(()),
-            Some(Err(Refusal::Malformed(error))) => {
-                dead = Some(error.to_string());
-                Ok(())
-            }
-            Some(Err(refusal)) => Err(refusal),
-            None => {
-                dead = Some("the message has no value".to_owned());
-                Ok(())
-            }
-        };
-        let taken = self.chain.take(offset, append_ms, crc, begin, push);
-        if begun {
-            self.opened = Instant::now();
-        }
-        if let Some(reason) = dead {
-            self.has_dead_letters = true;
-            let source = Source { record_type, topic: message.topic().to_owned(), partition: message.partition() };
-            shared.dead_letters.add(&source, offset, payload.unwrap_or_default(), &reason);
-        }
-        match taken {
-            Ok(()) => {}
-            Err(Refusal::Unknown(what) | Refusal::Malformed(what)) => {
-                let trouble = Trouble::UnknownField { offset, what: what.to_string() };
-                return Ok(Next::Step(self.chain.stop(trouble)));
-            }
-            Err(Refusal::Encoding(error)) => {
-                anyhow::bail!("records of {} can't be encoded: {error}; please report this", message.topic())
-            }
-        }
-        Ok(next)
-    }
-}
-
-/// A number of bytes or things for a gauge.
-fn as_number(count: usize) -> f64 {
-    // Exact up to 2⁵³, which no memory holds.
-    #[allow(clippy::cast_precision_loss)]
-    let number = count as f64;
-    number
 }
