@@ -176,11 +176,12 @@ impl Link {
                 }
             }
             // A link that is up stays so: what can't be sent now waits in the producer.
-            Err(_) if self.state == State::Up => State::Up,
-            Err(error) => {
+            Err(Wrong::Unreachable) if self.state == State::Up => State::Up,
+            Err(Wrong::Unreachable) => {
                 let reason = self.client.as_ref().and_then(|client| client.context().reporter.reason());
-                State::Trouble(reason.map_or(error.clone(), |reason| format!("{error}: {reason}")))
+                State::Trouble(format!("Kafka can't be reached: {}", reason.as_deref().unwrap_or("no broker answers")))
             }
+            Err(Wrong::Topic(reason)) => State::Trouble(reason),
         };
     }
 
@@ -284,7 +285,7 @@ struct Watched {
 #[derive(Default)]
 struct WatchedState {
     client: Option<Arc<Client>>,
-    seen: Option<Result<u32, String>>,
+    seen: Option<Result<u32, Wrong>>,
 }
 
 impl Watched {
@@ -298,7 +299,7 @@ impl Watched {
         *lock(&self.state) = WatchedState::default();
     }
 
-    fn take(&self) -> Option<Result<u32, String>> {
+    fn take(&self) -> Option<Result<u32, Wrong>> {
         lock(&self.state).seen.take()
     }
 
@@ -325,25 +326,35 @@ impl Watched {
     }
 }
 
-/// The number of a topic's partitions, or why it is not known.
-fn count_partitions(client: &Client, topic: &str) -> Result<u32, String> {
+/// Why a topic's number of partitions is not known.
+#[derive(Debug)]
+enum Wrong {
+    /// Nobody says anything.
+    Unreachable,
+    /// Kafka says what is wrong with the topic, or why it does not tell.
+    Topic(String),
+}
+
+fn count_partitions(client: &Client, topic: &str) -> Result<u32, Wrong> {
     let metadata = client.client().fetch_metadata(Some(topic), METADATA_PATIENCE);
     let metadata = metadata.map_err(|error| match error.rdkafka_error_code() {
         Some(Code::BrokerTransportFailure | Code::OperationTimedOut | Code::AllBrokersDown) | None => {
-            "Kafka can't be reached".to_owned()
+            Wrong::Unreachable
         }
-        Some(code) => format!("Kafka does not tell what topics there are ({code})"),
+        Some(code) => Wrong::Topic(format!("Kafka does not tell what topics there are ({code})")),
     })?;
     let found = metadata.topics().iter().find(|found| found.name() == topic);
-    let found = found.ok_or_else(|| format!("Kafka says nothing of the topic {topic}"))?;
-    match found.error().map(Code::from) {
-        None => u32::try_from(found.partitions().len()).map_err(|error| error.to_string()),
-        Some(Code::UnknownTopic | Code::UnknownTopicOrPartition) => {
-            Err(format!("there is no topic {topic}: make it with `weir topics create`"))
+    let found = found.ok_or_else(|| Wrong::Topic(format!("Kafka says nothing of the topic {topic}")))?;
+    let Some(code) = found.error().map(Code::from) else {
+        return u32::try_from(found.partitions().len()).map_err(|error| Wrong::Topic(error.to_string()));
+    };
+    Err(Wrong::Topic(match code {
+        Code::UnknownTopic | Code::UnknownTopicOrPartition => {
+            format!("there is no topic {topic}: make it with `weir topics create`")
         }
-        Some(Code::TopicAuthorizationFailed) => {
-            Err(format!("this user may not see the topic {topic}: an ACL must allow to write to it"))
+        Code::TopicAuthorizationFailed => {
+            format!("this user may not see the topic {topic}: an ACL must allow to write to it")
         }
-        Some(code) => Err(format!("the topic {topic} is not in order ({code})")),
-    }
+        code => format!("the topic {topic} is not in order ({code})"),
+    }))
 }

@@ -218,7 +218,8 @@ fn read_slot(file: &File, slot: u64) -> io::Result<Option<(u64, Entry)>> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use weir_tests::process::Scratch;
+    use std::time::Duration;
+    use weir_tests::process::{Scratch, wait_until};
 
     fn entry(epoch: i64) -> Entry {
         let positions = vec![Position { epoch, last_sequence: 3, packets: 40 }; 16];
@@ -226,10 +227,21 @@ mod tests {
         Entry::new("weir-packets", 16, positions, Extents { overflow, ..Extents::default() })
     }
 
+    /// Opens it once it is free: for a moment, a program that another test starts has this one's files.
+    fn open(folder: &Path) -> (Ledger, Option<Entry>) {
+        let mut opened = None;
+        let free = || {
+            opened = Ledger::open(folder).ok();
+            opened.is_some()
+        };
+        assert!(wait_until(Duration::from_secs(10), free));
+        opened.unwrap()
+    }
+
     #[test]
     fn next_run_reads_what_was_written_last() {
         let folder = Scratch::new("ledger");
-        let (mut ledger, found) = Ledger::open(folder.path()).unwrap();
+        let (mut ledger, found) = open(folder.path());
         assert_eq!(found, None);
         for epoch in 1..20 {
             ledger.write(&entry(epoch)).unwrap();
@@ -239,7 +251,7 @@ mod tests {
             if epoch % 5 == 0 {
                 drop(ledger);
                 let found;
-                (ledger, found) = Ledger::open(folder.path()).unwrap();
+                (ledger, found) = open(folder.path());
                 assert_eq!(found, Some(entry(epoch)));
             }
         }
@@ -248,14 +260,14 @@ mod tests {
     #[test]
     fn torn_slot_leaves_the_one_that_was_synced() {
         let folder = Scratch::new("ledger");
-        let (mut ledger, _) = Ledger::open(folder.path()).unwrap();
+        let (mut ledger, _) = open(folder.path());
         ledger.write(&entry(1)).unwrap();
         ledger.sync().unwrap();
         ledger.write(&entry(2)).unwrap();
         let torn = offset(ledger.generation) + 20;
         ledger.file.write_all_at(&[0xff; 3], torn).unwrap();
         drop(ledger);
-        let (ledger, found) = Ledger::open(folder.path()).unwrap();
+        let (ledger, found) = open(folder.path());
         assert_eq!(found, Some(entry(1)));
         assert_eq!(ledger.generation, 2, "written where the torn one is");
     }
@@ -263,21 +275,21 @@ mod tests {
     #[test]
     fn folder_has_one_agent() {
         let folder = Scratch::new("ledger");
-        let (first, _) = Ledger::open(folder.path()).unwrap();
+        let (first, _) = open(folder.path());
         let error = Ledger::open(folder.path()).unwrap_err();
         assert!(error.to_string().contains("another agent uses this folder"), "{error}");
         drop(first);
-        assert!(Ledger::open(folder.path()).is_ok());
+        open(folder.path());
     }
 
     #[test]
     fn four_thousand_partitions_fit() {
         let folder = Scratch::new("ledger");
-        let (mut ledger, _) = Ledger::open(folder.path()).unwrap();
+        let (mut ledger, _) = open(folder.path());
         let positions = vec![Position { epoch: i64::MAX, last_sequence: i64::MAX, packets: i64::MAX }; 4096];
         let large = Entry { positions, ..entry(1) };
         ledger.write(&large).unwrap();
         drop(ledger);
-        assert_eq!(Ledger::open(folder.path()).unwrap().1, Some(large));
+        assert_eq!(open(folder.path()).1, Some(large));
     }
 }

@@ -154,12 +154,15 @@ impl Work {
         loop {
             self.deliver();
             let now = Instant::now();
-            if self.stop.load(Ordering::Relaxed) && deadline.is_none() {
+            let over = self.outbox.is_over();
+            let stopped = self.stop.load(Ordering::Relaxed);
+            // What a spool can keep is not waited for without end.
+            if (stopped || (over && self.state.is_some())) && deadline.is_none() {
                 deadline = Some(now + self.stop_limit);
             }
-            let over = self.outbox.is_over();
-            // Without Kafka there is nothing to wait for.
-            let late = deadline.is_some_and(|deadline| now >= deadline || self.link.trouble().is_some());
+            // Whoever stops the agent while there is no Kafka has nothing to wait for.
+            let hopeless = stopped && self.link.trouble().is_some();
+            let late = hopeless || deadline.is_some_and(|deadline| now >= deadline);
             if over && (late || self.delivery.is_done()) {
                 return self.end();
             }

@@ -325,7 +325,9 @@ impl World {
         let unknown = self.random.below(4);
         self.producer.close(unknown);
         self.saved = self.delivery.extents(); // the page cache survives
-        self.killed_packets += self.delivery.accounts().in_flight;
+        let returned = self.delivery.returned.values().map(|(sent, _)| sent);
+        let in_memory = self.delivery.in_flight.values().chain(returned).filter(|sent| sent.place.is_none());
+        self.killed_packets += in_memory.map(|sent| u64::from(sent.head.packets)).sum::<u64>();
         self.start();
     }
 

@@ -29,13 +29,17 @@ struct Sensor {
 
 impl Sensor {
     fn start(brokers: &str, folder: &Path, epoch: i64, limits: Limits) -> Self {
+        Self::start_with(brokers, folder, epoch, limits, LIMIT)
+    }
+
+    fn start_with(brokers: &str, folder: &Path, epoch: i64, limits: Limits, stop_limit: Duration) -> Self {
         let kafka = KafkaConfig { brokers: Some(brokers.to_owned()), ..KafkaConfig::default() };
         let (stop, health) = (Arc::new(AtomicBool::new(false)), Health::default());
         let state = StateFolder::open(folder, &topics::packets(kafka.topic_prefix()), limits).unwrap();
         let sender = Sender::start(Settings {
             kafka,
             state: Some(state),
-            stop_limit: Duration::from_secs(10),
+            stop_limit,
             stop: Arc::clone(&stop),
             health: health.clone(),
         })
@@ -157,7 +161,8 @@ fn outage_is_spooled_and_then_delivered_in_sequence() {
 fn stopped_agent_leaves_to_the_next_run_what_kafka_had_not() {
     let mut kafka = broker();
     let folder = Scratch::new("stopped");
-    let mut sensor = Sensor::start(&kafka.bootstrap(), folder.path(), 7, ROOMY);
+    let impatient = Duration::from_secs(5);
+    let mut sensor = Sensor::start_with(&kafka.bootstrap(), folder.path(), 7, ROOMY, impatient);
     sensor.capture(3_000);
     assert!(wait_until(LIMIT, || sensor.health.unready().is_none()));
     kafka.stop();
@@ -262,7 +267,8 @@ fn full_disk_costs_what_it_can_not_take_and_no_more() {
 fn folder_with_packets_for_another_topic_is_refused() {
     let folder = Scratch::new("other");
     let kafka = broker();
-    let mut sensor = Sensor::start(&kafka.bootstrap(), folder.path(), 7, ROOMY);
+    let impatient = Duration::from_secs(1);
+    let mut sensor = Sensor::start_with(&kafka.bootstrap(), folder.path(), 7, ROOMY, impatient);
     drop(kafka);
     sensor.capture(40_000);
     let kept = sensor.stop().in_spool;

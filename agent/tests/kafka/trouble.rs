@@ -4,7 +4,7 @@ use super::agent::*;
 use std::process::Command;
 use std::time::Duration;
 use weir_tests::kafka::Kafka;
-use weir_tests::process::Scratch;
+use weir_tests::process::{Scratch, wait_until};
 
 /// A replay to the secured listener, as a user with a password.
 fn secured(kafka: &Kafka, prefix: &str, user: &str, password: &str, home: &Scratch) -> Command {
@@ -84,7 +84,8 @@ fn kafka_that_falls_silent_or_dies_gets_every_batch_in_sequence() {
     kafka.kill();
     wait();
     kafka.start_again();
-    wait();
+    let before = batches(&kafka, "silent").len();
+    assert!(wait_until(LIMIT, || batches(&kafka, "silent").len() > before), "it goes on");
     assert_eq!(agent.stop_within(LIMIT).code(), Some(130), "{}", agent.log());
     let sent = without_repetitions(batches(&kafka, "silent"));
     let published = format!(" = {} published", packets(&sent));
@@ -116,4 +117,19 @@ fn grown_topic_is_refused_loudly() {
     assert!(kafka.tool("org.apache.kafka.tools.TopicCommand", &grow).status.success());
     agent.write_within(LIMIT, "has 3 partitions, but this sensor divides its packets among 2");
     agent.stop_within(LIMIT);
+}
+
+#[test]
+fn topic_that_is_deleted_is_missed_and_gets_what_comes_once_it_is_back() {
+    let kafka = Kafka::start();
+    let home = Scratch::new("deleted");
+    kafka.create_topic("deleted-packets", 2, &[]);
+    let mut agent = replay(&kafka, "deleted", &capture("office.pcapng"), &home, &["--loop", "--speed", "original"]);
+    agent.write_within(LIMIT, "Kafka takes batches");
+    kafka.delete_topic("deleted-packets");
+    agent.write_within(LIMIT, "there is no topic deleted-packets: make it with `weir topics create`");
+    kafka.create_topic("deleted-packets", 2, &[]);
+    assert!(wait_until(LIMIT, || !batches(&kafka, "deleted").is_empty()), "{}", agent.log());
+    agent.stop_within(LIMIT);
+    assert!(agent.log().contains("+ 0 dropped"), "{}", agent.log());
 }
