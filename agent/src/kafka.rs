@@ -14,8 +14,8 @@ use std::thread;
 use std::time::{Duration, Instant};
 use weir_service::kafka::{KafkaConfig, Reporter};
 
-/// Bytes of the producer's queue.
-const QUEUE_KIB: &str = "32768";
+/// KiB of the producer's queue: a sixth of a second at 150 MB/s, beyond which the spool begins.
+const QUEUE_KIB: &str = "24576";
 
 /// How long Kafka may take to say what it knows of the topic.
 const METADATA_PATIENCE: Duration = Duration::from_secs(5);
