@@ -241,7 +241,7 @@ struct World {
 
 impl World {
     fn new(seed: u64) -> Self {
-        let mut random = Random(seed);
+        let mut random = Random::new(seed);
         let disks = disks(seed);
         let limits = Limits { max_bytes: 400 + u64::try_from(random.below(4000)).unwrap(), ..LIMITS };
         let delivery = Delivery::new(Some(store(&disks, limits, Extents::default())));

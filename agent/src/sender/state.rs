@@ -76,7 +76,7 @@ impl StateFolder {
             // Another generation: its partitions are others.
             entry = Entry::new(topic, 0, Vec::new(), Extents::default());
         }
-        Ok(Self { saver: Saver { ledger, entry, errors: 0, is_written: false }, store })
+        Ok(Self { saver: Saver { ledger, entry, saved: Saved::No, has_failed: false }, store })
     }
 
     /// The number of the topic's partitions, if an earlier run knew it.
@@ -99,9 +99,18 @@ impl StateFolder {
 pub struct Saver {
     ledger: Ledger,
     entry: Entry,
-    errors: u64,
-    /// Whether what is in `entry` stands in the file.
-    is_written: bool,
+    /// How safe what `entry` says is.
+    saved: Saved,
+    has_failed: bool,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Saved {
+    No,
+    /// It survives the agent.
+    Written,
+    /// It survives a power failure.
+    Synced,
 }
 
 impl Saver {
@@ -113,30 +122,33 @@ impl Saver {
     /// Writes down how far everything has come, if that has changed.
     pub fn write(&mut self, partition_count: u32, positions: Vec<Position>, extents: Extents) {
         let entry = Entry::new(&self.entry.topic, partition_count, positions, extents);
-        if self.is_written && entry == self.entry {
+        if self.saved != Saved::No && entry == self.entry {
             return;
         }
         self.entry = entry;
         let written = self.ledger.write(&self.entry);
-        self.is_written = written.is_ok();
-        self.note(written);
+        self.saved = if self.is_well(written) { Saved::Written } else { Saved::No };
     }
 
-    /// Makes it survive a power failure; whether what was written last does.
+    /// Makes what was written last survive a power failure; whether it does.
     pub fn sync(&mut self) -> bool {
-        let synced = self.ledger.sync();
-        let done = self.is_written && synced.is_ok();
-        self.is_written &= synced.is_err(); // the other slot is next
-        self.note(synced);
-        done
+        if self.saved == Saved::Written {
+            let synced = self.ledger.sync();
+            if self.is_well(synced) {
+                self.saved = Saved::Synced;
+            }
+        }
+        self.saved == Saved::Synced
     }
 
-    fn note(&mut self, result: io::Result<()>) {
-        if let Err(error) = result {
-            if self.errors == 0 {
-                tracing::error!("writing the ledger failed: {error}; if the agent is killed now, losses go untold");
-            }
-            self.errors += 1;
+    /// Whether the disk did what it should; said once if not.
+    fn is_well(&mut self, result: io::Result<()>) -> bool {
+        if let Err(error) = &result
+            && !self.has_failed
+        {
+            self.has_failed = true;
+            tracing::error!("writing the ledger failed: {error}; if the agent is killed now, losses go untold");
         }
+        result.is_ok()
     }
 }

@@ -6,17 +6,17 @@ use std::collections::BTreeMap;
 use std::io;
 use std::rc::Rc;
 
-/// Numbers that follow from a seed (splitmix64).
+/// Draws from a seed.
 #[derive(Debug, Clone)]
-pub struct Random(pub u64);
+pub struct Random(weir_tests::random::Random);
 
 impl Random {
+    pub fn new(seed: u64) -> Self {
+        Self(weir_tests::random::Random::new(seed))
+    }
+
     pub fn below(&mut self, limit: usize) -> usize {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mut value = self.0;
-        value = (value ^ (value >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        value = (value ^ (value >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        usize::try_from((value ^ (value >> 31)) % u64::try_from(limit).unwrap()).unwrap()
+        usize::try_from(self.0.below(u64::try_from(limit).unwrap())).unwrap()
     }
 
     pub fn one_in(&mut self, limit: usize) -> bool {
@@ -50,7 +50,7 @@ impl SimulatedDisk {
         Self(Rc::new(RefCell::new(State {
             files: BTreeMap::new(),
             removed: BTreeMap::new(),
-            random: Random(seed),
+            random: Random::new(seed),
             free_bytes: usize::MAX,
             failing_one_in: 0,
         })))

@@ -148,7 +148,7 @@ struct Model {
 impl Model {
     fn new(seed: u64) -> Self {
         let disk = SimulatedDisk::new(seed);
-        let mut random = Random(!seed);
+        let mut random = Random::new(!seed);
         let when_full = if random.one_in(2) { WhenFull::DropNewest } else { WhenFull::DropOldest };
         let limits = Limits { max_bytes: 2000 + u64::try_from(random.below(20_000)).unwrap(), when_full };
         let spool = Spool::open(disk.clone(), limits, None).unwrap();
