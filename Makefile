@@ -2,7 +2,7 @@
 # ~/.cache/weir. The steps are in scripts/.
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test ci bench fuzz fmt docs
+.PHONY: help demo test chaos ci bench fuzz fmt docs
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-6s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -12,6 +12,9 @@ demo: ## Decode a real capture to Parquet and query it
 
 test: ## Run all tests, and read the records with other programs
 	@scripts/test.sh
+
+chaos: ## Kill and cut off everything at random, SEEDS times (200) from FIRST_SEED (1): no record is lost or doubled
+	@scripts/chaos.sh
 
 ci: ## What must pass before a change lands: test, formatting, lints, licences, docs
 	@scripts/ci.sh

@@ -66,6 +66,16 @@ need_build_tools() {
     fi
 }
 
+# What the tests take besides: Kafka needs Java and comes by Maven, the S3 server is built with Go. Both are fetched by
+# the tests themselves.
+need_test_programs() {
+    need_program protoc protobuf-compiler
+    need_program java default-jre-headless
+    need_program mvn maven
+    need_program go golang-go
+    need_program openssl openssl
+}
+
 # Makes a Python environment with the packages of scripts/python-NAME.txt; sets `python`.
 need_python() {
     need_packages python3-venv

@@ -3,12 +3,7 @@
 source "$(dirname "${BASH_SOURCE[0]}")/common.sh"
 
 need_build_tools
-need_program protoc protobuf-compiler
-need_program java default-jre-headless
-# Of what the tests fetch and build themselves: Kafka, and an S3 server.
-need_program mvn maven
-need_program go golang-go
-need_program openssl openssl
+need_test_programs
 # Of the tests that capture, which need root.
 need_program tcpreplay tcpreplay
 need_python test

@@ -76,13 +76,22 @@ impl Kafka {
     ///
     /// Where the broker refuses.
     pub fn delete_topic(&self, name: &str) {
+        self.delete_topics(&[name]);
+    }
+
+    /// Deletes topics, and waits until they are gone.
+    ///
+    /// # Panics
+    ///
+    /// Where the broker refuses.
+    pub fn delete_topics(&self, names: &[&str]) {
         let admin: AdminClient<DefaultClientContext> = self.client().create().unwrap();
-        let gone = wait_for(admin.delete_topics(&[name], &AdminOptions::new().operation_timeout(Some(LIMIT))));
-        for result in gone.unwrap() {
+        let deleted = wait_for(admin.delete_topics(names, &AdminOptions::new().operation_timeout(Some(LIMIT))));
+        for result in deleted.unwrap() {
             result.unwrap();
         }
-        let gone = || self.topics().iter().all(|(topic, _)| topic != name);
-        assert!(crate::process::wait_until(LIMIT, gone), "{name} is still there");
+        let gone = || self.topics().iter().all(|(topic, _)| !names.contains(&topic.as_str()));
+        assert!(crate::process::wait_until(LIMIT, gone), "some of {names:?} are still there");
     }
 
     /// The topics there are but Kafka's own, with their counts of partitions, by name.

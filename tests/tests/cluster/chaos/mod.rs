@@ -1,0 +1,156 @@
+//! Whatever is killed, frozen and cut off: records in topics and lake are those of an undisturbed run.
+//!
+//! `make chaos SEEDS=200 FIRST_SEED=1` runs so many seeds; a run that went wrong is repeated by its seed.
+
+mod plan;
+mod programs;
+
+use std::time::{Duration, Instant};
+
+use weir_contract::PacketBatch;
+use weir_tests::fault_proxy::Fault;
+
+use crate::deployment::{Cluster, Deployment, LIMIT, Settings, cluster, own_captures};
+use crate::log;
+use crate::records::Records;
+use plan::{Act, Plan, VIOLENCE};
+use programs::Programs;
+
+/// Partitions of `weir-packets`.
+const PARTITIONS: u32 = 4;
+/// A dozen types, so that topics are quickly made.
+const RECORDS: &str = "connection,flow,dns,dhcpv4,ntp,snmp,syslog,tftp,udp,tcp,capture_stats,capture_loss,weird";
+/// Sensors whose packets the test itself writes, over all the time.
+const SENSORS: [&str; 2] = ["first", "second"];
+/// The sensor that an agent replays.
+const AGENT: &str = "agent";
+/// Of the replay: it takes a few seconds.
+const SPEED: &str = "30x";
+
+#[test]
+fn nothing_is_lost_and_nothing_doubled() {
+    let number = |name: &str, default| std::env::var(name).map_or(default, |text| text.parse().expect(name));
+    let (first, seeds): (u64, u64) = (number("FIRST_SEED", 1), number("SEEDS", 10));
+    let mut cluster = cluster();
+    let traffic = Traffic::new(&cluster);
+    let mut wrong = Vec::new();
+    for seed in first..first + seeds {
+        let plan = Plan::new(seed);
+        let begun = Instant::now();
+        let outcome = run(&mut cluster, &plan, &traffic);
+        println!("seed {seed}: {:.1} s, {outcome}", begun.elapsed().as_secs_f64());
+        if !outcome.is_right {
+            println!("{plan}");
+            wrong.push(seed);
+        }
+    }
+    assert!(wrong.is_empty(), "wrong: seeds {wrong:?}; again with FIRST_SEED={} SEEDS=1", wrong[0]);
+}
+
+/// What all runs do: the packets, and the records that undisturbed engines make of them.
+struct Traffic {
+    batches: Vec<PacketBatch>,
+    expected: Records,
+}
+
+impl Traffic {
+    fn new(cluster: &Cluster) -> Self {
+        let office: Vec<_> = own_captures().into_iter().filter(|path| path.ends_with("office.pcapng")).collect();
+        let batches = log::woven(SENSORS.map(|sensor| log::batches(sensor, &office, PARTITIONS)).into());
+        let mut expected = replayed(cluster);
+        expected.add(Records::of_batches(batches.iter().cloned(), PARTITIONS, RECORDS));
+        Self { batches, expected }
+    }
+}
+
+/// The records of an agent's replay that nothing disturbs. (At other than full speed a replay is a run of its own,
+/// so that `weir decode` gives other epochs.)
+fn replayed(cluster: &Cluster) -> Records {
+    let deployment = Deployment::new(cluster, Settings::new("undisturbed", PARTITIONS, RECORDS));
+    let mut agent = deployment.start_replay(AGENT, &own_captures(), SPEED);
+    assert!(matches!(agent.end_within(LIMIT).code(), Some(0 | 1)), "{}", agent.log());
+    let records = Records::of_packets(&cluster.kafka, "undisturbed", RECORDS);
+    deployment.remove(cluster);
+    records
+}
+
+/// What came of a run.
+struct Outcome {
+    is_right: bool,
+    text: String,
+}
+
+impl std::fmt::Display for Outcome {
+    fn fmt(&self, out: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        out.write_str(&self.text)
+    }
+}
+
+fn run(cluster: &mut Cluster, plan: &Plan, traffic: &Traffic) -> Outcome {
+    let settings = Settings {
+        session: plan.session,
+        transaction: plan.transaction,
+        ..Settings::new(&format!("chaos-{}", plan.seed), PARTITIONS, RECORDS)
+    };
+    let deployment = Deployment::new(cluster, settings);
+    deployment.proxy.disturb(plan.seed, plan.store_faults_percent, &Fault::ALL);
+    let mut programs = Programs::start(&deployment, plan);
+    let client = cluster.kafka.client();
+    std::thread::scope(|scope| {
+        let writer = scope.spawn(|| log::write(client, &deployment.settings.name, &traffic.batches, VIOLENCE));
+        wreak(cluster, &deployment, &mut programs, plan);
+        writer.join().unwrap();
+    });
+    deployment.proxy.heal();
+    programs.calm_down();
+    let decoding = deployment.decoding(&cluster.kafka);
+    let records = traffic.expected.count();
+    // What doesn't come within the time is what the differences tell.
+    let _ = programs.wait_until(LIMIT, Programs::has_sent)
+        && programs.wait_until(LIMIT, |_| decoding.is_complete())
+        && programs.wait_until(LIMIT, |_| deployment.rows(cluster) >= records);
+    let ends = programs.stop(LIMIT);
+
+    let differences = deployment.differences(cluster, &traffic.expected);
+    let is_right = differences.iter().all(|(_, differences)| differences.none()) && !deployment.panicked();
+    let places = differences.map(|(place, differences)| format!("{place}: {differences}")).join("; ");
+    let text = format!(
+        "{records} records; {places}; {} acts; {} starts; store faults {:?}; {ends}",
+        plan.acts.len(),
+        programs.starts(),
+        deployment.proxy.counts(),
+    );
+    if is_right {
+        deployment.remove(cluster);
+    } else {
+        deployment.keep_logs();
+    }
+    Outcome { is_right, text }
+}
+
+/// Does what the plan says, when it says so; and starts again what ends by itself, as whoever runs the
+/// programs does.
+fn wreak(cluster: &mut Cluster, deployment: &Deployment, programs: &mut Programs<'_>, plan: &Plan) {
+    let begun = Instant::now();
+    let mut acts = plan.acts.iter().peekable();
+    while begun.elapsed() < VIOLENCE {
+        while let Some((_, act)) = acts.next_if(|(when, _)| *when <= begun.elapsed()) {
+            match *act {
+                Act::RestartBroker => cluster.kafka.restart(),
+                Act::KillBroker => {
+                    cluster.kafka.kill();
+                    cluster.kafka.start_again();
+                }
+                Act::FreezeBroker(time) => {
+                    cluster.kafka.pause();
+                    std::thread::sleep(time);
+                    cluster.kafka.resume();
+                }
+                Act::StoreOutage(time) => deployment.proxy.fail_all_for(time),
+                act => programs.suffer(act),
+            }
+        }
+        programs.look_after();
+        std::thread::sleep(Duration::from_millis(20));
+    }
+}

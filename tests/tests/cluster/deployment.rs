@@ -1,0 +1,277 @@
+//! Agents, processors and sinks with topics and a lake of their own, in a broker and an S3 server that all tests
+//! of this binary share.
+
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
+use std::time::Duration;
+
+use parquet::file::reader::{FileReader as _, SerializedFileReader};
+use rdkafka::consumer::{BaseConsumer, Consumer};
+use rdkafka::{Offset, TopicPartitionList};
+use weir_contract::topics;
+use weir_tests::fault_proxy::FaultProxy;
+use weir_tests::kafka::Kafka;
+use weir_tests::process::{Process, Scratch, binary};
+use weir_tests::s3::{ACCESS_KEY, BUCKET, REGION, S3, SECRET_KEY};
+
+use crate::records::{Differences, Records};
+
+/// For what takes as long as the machine is busy.
+pub const LIMIT: Duration = Duration::from_secs(120);
+
+/// What all tests share. One has it at a time.
+pub struct Cluster {
+    pub kafka: Kafka,
+    pub s3: S3,
+}
+
+/// The cluster, for this test alone until it drops it.
+pub fn cluster() -> MutexGuard<'static, Cluster> {
+    static CLUSTER: OnceLock<Mutex<Cluster>> = OnceLock::new();
+    let cluster = CLUSTER.get_or_init(|| Mutex::new(Cluster { kafka: Kafka::start(), s3: S3::start() }));
+    // A test that failed leaves topics, and nothing else.
+    cluster.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// What a deployment is like.
+pub struct Settings {
+    /// What topics, groups and the lake are named by.
+    pub name: String,
+    /// Partitions of `weir-packets`.
+    pub partitions: u32,
+    /// Selection of record types.
+    pub records: String,
+    /// Session time-out of processors.
+    pub session: Duration,
+    /// Transaction time-out of processors.
+    pub transaction: Duration,
+}
+
+impl Settings {
+    /// With the time-outs that programs have by themselves.
+    pub fn new(name: &str, partitions: u32, records: &str) -> Self {
+        Self {
+            name: name.to_owned(),
+            partitions,
+            records: records.to_owned(),
+            session: Duration::from_secs(10),
+            transaction: Duration::from_secs(15),
+        }
+    }
+}
+
+/// Topics and a lake, and how programs find them.
+pub struct Deployment {
+    pub settings: Settings,
+    pub proxy: FaultProxy,
+    folder: Scratch,
+    brokers: String,
+}
+
+impl Deployment {
+    /// Makes the topics.
+    pub fn new(cluster: &Cluster, settings: Settings) -> Self {
+        let folder = Scratch::new(&settings.name);
+        let proxy = FaultProxy::start(cluster.s3.port());
+        let deployment = Self { settings, proxy, folder, brokers: cluster.kafka.bootstrap() };
+        let mut create = deployment.command("weir", &["topics", "create", "--replication", "1"]);
+        create.args(["--partitions", &deployment.settings.partitions.to_string()]);
+        create.args(["--records", &deployment.settings.records]);
+        let output = create.output().unwrap();
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+        deployment
+    }
+
+    /// A command of ours that knows where Kafka is.
+    fn command(&self, program: &str, arguments: &[&str]) -> Command {
+        let mut command = Command::new(binary(program));
+        command.args(arguments).args(["--brokers", &self.brokers, "--topic-prefix", &self.settings.name]);
+        command
+    }
+
+    /// Starts a program; what it writes is added to a log by that name.
+    fn start(&self, mut command: Command, log: &str) -> Process {
+        command.args(["--listen", "127.0.0.1:0"]);
+        Process::start(command, &self.folder.path().join(format!("{log}.log")))
+    }
+
+    pub fn start_processor(&self, instance: &str) -> Process {
+        let Settings { records, session, transaction, .. } = &self.settings;
+        let mut command = self.command("weir", &["processor", "--instance", instance, "--workers", "1"]);
+        command.args(["--group", &self.processors(), "--records", records]);
+        command.args(["--session-timeout-ms", &session.as_millis().to_string()]);
+        command.args(["--transaction-timeout-ms", &transaction.as_millis().to_string()]);
+        command.args(["--commit-interval-ms", "200", "--commit-interval-max-ms", "500", "--snapshot-age-ms", "1000"]);
+        self.start(command, instance)
+    }
+
+    pub fn start_sink(&self, instance: &str) -> Process {
+        let mut command = self.command("weir", &["sink", "--small-file-seconds", "1", "--file-seconds", "1"]);
+        command
+            .args(["--group", &format!("{}-sinks", self.settings.name), "--records", &self.settings.records])
+            .args(["--lake", &format!("s3://{BUCKET}/{}", self.settings.name), "--s3-timeout-seconds", "3"])
+            .args(["--s3-endpoint", &self.proxy.endpoint(), "--s3-region", REGION])
+            .env("AWS_ACCESS_KEY_ID", ACCESS_KEY)
+            .env("AWS_SECRET_ACCESS_KEY", SECRET_KEY);
+        self.start(command, instance)
+    }
+
+    /// Starts to replay captures: at `full` speed, or so many times faster than they were, such as `10x`.
+    pub fn start_replay(&self, sensor: &str, captures: &[PathBuf], speed: &str) -> Process {
+        let mut command = self.command("weir-agent", &["replay", "--sensor", sensor, "--speed", speed]);
+        command.args(captures);
+        self.start(command, sensor)
+    }
+
+    /// The processors' consumer group.
+    fn processors(&self) -> String {
+        format!("{}-processors", self.settings.name)
+    }
+
+    /// How to tell whether all that is in `weir-packets` now is decoded and committed.
+    pub fn decoding(&self, kafka: &Kafka) -> Decoding {
+        let consumer: BaseConsumer = kafka.client().set("group.id", self.processors()).create().unwrap();
+        let topic = topics::packets(&self.settings.name);
+        let mut partitions = TopicPartitionList::new();
+        for partition in 0..i32::try_from(self.settings.partitions).unwrap() {
+            partitions.add_partition(&topic, partition);
+        }
+        Decoding { consumer, partitions }
+    }
+
+    /// Rows of all Parquet files.
+    pub fn rows(&self, cluster: &Cluster) -> usize {
+        let mut rows = 0;
+        let mut folders = vec![self.lake(cluster)];
+        while let Some(folder) = folders.pop() {
+            for entry in std::fs::read_dir(folder).into_iter().flatten() {
+                let path = entry.unwrap().path();
+                if path.is_dir() {
+                    folders.push(path);
+                    continue;
+                }
+                let file = SerializedFileReader::new(std::fs::File::open(path).unwrap());
+                // One that is being written has no end yet.
+                rows += file.map_or(0, |file| usize::try_from(file.metadata().file_metadata().num_rows()).unwrap());
+            }
+        }
+        rows
+    }
+
+    /// The folder of the S3 server in which the lake's objects are files.
+    pub fn lake(&self, cluster: &Cluster) -> PathBuf {
+        cluster.s3.bucket().join(&self.settings.name)
+    }
+
+    /// How topics and lake differ from what should be.
+    pub fn differences(&self, cluster: &Cluster, expected: &Records) -> [(&'static str, Differences); 2] {
+        let in_topics = Records::of_topics(&cluster.kafka, &self.settings.name);
+        let in_lake = Records::of_lake(&self.lake(cluster));
+        [("topics", in_topics.differences(expected)), ("lake", in_lake.differences(expected))]
+    }
+
+    /// Removes topics and lake.
+    pub fn remove(self, cluster: &Cluster) {
+        let prefix = format!("{}-", self.settings.name);
+        let topics = cluster.kafka.topics();
+        let ours: Vec<&str> =
+            topics.iter().map(|(name, _)| name.as_str()).filter(|name| name.starts_with(&prefix)).collect();
+        cluster.kafka.delete_topics(&ours);
+        let _ = std::fs::remove_dir_all(self.lake(cluster));
+    }
+
+    /// Whether a program panicked: a bug, even if all went well in the end.
+    pub fn panicked(&self) -> bool {
+        self.logs().iter().any(|(_, log)| log.contains("panicked at"))
+    }
+
+    /// Copies the logs to where they stay, and says where.
+    pub fn keep_logs(&self) -> PathBuf {
+        let kept = Path::new(env!("CARGO_TARGET_TMPDIR")).join(&self.settings.name);
+        std::fs::create_dir_all(&kept).unwrap();
+        for (name, log) in self.logs() {
+            std::fs::write(kept.join(name), log).unwrap();
+        }
+        std::fs::write(kept.join("store.log"), self.proxy.log().join("\n")).unwrap();
+        kept
+    }
+
+    /// What each program wrote, by the name of its log.
+    fn logs(&self) -> Vec<(String, String)> {
+        let files = std::fs::read_dir(self.folder.path()).unwrap().map(|entry| entry.unwrap().path());
+        let logs = files.filter(|path| path.extension().is_some_and(|extension| extension == "log"));
+        let read = |path: PathBuf| {
+            let name = path.file_name().unwrap().to_string_lossy().into_owned();
+            (name, String::from_utf8_lossy(&std::fs::read(&path).unwrap()).into_owned())
+        };
+        logs.map(read).collect()
+    }
+
+    /// The ends of all logs.
+    pub fn last_words(&self) -> String {
+        let mut words = String::new();
+        for (name, log) in self.logs() {
+            let lines: Vec<&str> = log.lines().collect();
+            let last = lines.get(lines.len().saturating_sub(15)..).unwrap_or_default();
+            words += &format!("-- {name}\n{}\n", last.join("\n"));
+        }
+        words
+    }
+}
+
+/// Asks how far the processors are.
+pub struct Decoding {
+    consumer: BaseConsumer,
+    partitions: TopicPartitionList,
+}
+
+impl Decoding {
+    /// Whether the group has committed the ends of all partitions.
+    pub fn is_complete(&self) -> bool {
+        let Ok(committed) = self.consumer.committed_offsets(self.partitions.clone(), LIMIT) else { return false };
+        committed.elements().iter().all(|element| {
+            let end = self.consumer.fetch_watermarks(element.topic(), element.partition(), LIMIT);
+            end.is_ok_and(|(_, end)| element.offset() == Offset::Offset(end) || end == 0)
+        })
+    }
+}
+
+/// What `weir decode` makes of captures, each a capture of its own.
+pub fn decoded(sensor: &str, captures: &[PathBuf], partitions: u32, records: &str) -> Records {
+    let folder = Scratch::new("decoded");
+    let mut decode = Command::new(binary("weir"));
+    decode
+        .args(["decode", "--sensor", sensor, "--partitions", &partitions.to_string(), "--records", records])
+        .args(["--format", "proto", "--out"])
+        .arg(folder.path().join("records"))
+        .args(captures);
+    let output = decode.output().unwrap();
+    // 1: some captures are damaged, which is said.
+    assert!(matches!(output.status.code(), Some(0 | 1)), "{}", String::from_utf8_lossy(&output.stderr));
+    Records::of_folder(&folder.path().join("records"))
+}
+
+/// The project's own captures, all of them, by name.
+pub fn own_captures() -> Vec<PathBuf> {
+    captures_in(&Path::new(env!("CARGO_MANIFEST_DIR")).join("captures"))
+}
+
+/// The capture files below a folder, by name.
+pub fn captures_in(folder: &Path) -> Vec<PathBuf> {
+    let mut captures = Vec::new();
+    let mut folders = vec![folder.to_owned()];
+    while let Some(folder) = folders.pop() {
+        for entry in std::fs::read_dir(folder).unwrap() {
+            let path = entry.unwrap().path();
+            let name = path.file_name().unwrap().to_string_lossy().into_owned();
+            if path.is_dir() {
+                folders.push(path);
+            } else if name.contains(".pcap") || name.ends_with(".cap") {
+                captures.push(path);
+            }
+        }
+    }
+    captures.sort();
+    captures
+}

@@ -1,0 +1,52 @@
+//! Agent, two processors and a sink make of captures what `weir decode` makes of them.
+
+use std::path::{Path, PathBuf};
+
+use weir_tests::process::wait_until;
+
+use crate::deployment::{Cluster, Deployment, LIMIT, Settings, captures_in, cluster, decoded, own_captures};
+
+/// How many of the shared captures are taken.
+const SHARED: usize = 50;
+
+#[test]
+fn own_captures_give_the_records_of_decode() {
+    assert_same_as_decode(&cluster(), "own", &own_captures());
+}
+
+/// The captures are not part of the project. Where `SHARED_CAPTURES` (by default `../shared/captures` beside the
+/// checkout) has none, the test says so and passes.
+#[test]
+fn shared_captures_give_the_records_of_decode() {
+    let default = || Path::new(env!("CARGO_MANIFEST_DIR")).join("../../shared/captures");
+    let folder = std::env::var_os("SHARED_CAPTURES").map_or_else(default, PathBuf::from);
+    if !folder.is_dir() {
+        println!("skipped: no captures in {}; SHARED_CAPTURES names their folder", folder.display());
+        return;
+    }
+    let captures = captures_in(&folder);
+    // From all over the set, which is sorted by where they come from.
+    let chosen: Vec<PathBuf> = captures.iter().step_by(captures.len().div_ceil(SHARED)).cloned().collect();
+    assert_same_as_decode(&cluster(), "shared", &chosen);
+}
+
+fn assert_same_as_decode(cluster: &Cluster, name: &str, captures: &[PathBuf]) {
+    let settings = Settings::new(name, 4, "all");
+    let expected = decoded(name, captures, settings.partitions, &settings.records);
+    let deployment = Deployment::new(cluster, settings);
+    let _processors = [deployment.start_processor("p0"), deployment.start_processor("p1")];
+    let mut sink = deployment.start_sink("s0");
+    let replayed = deployment.start_replay(name, captures, "full").end_within(LIMIT);
+    assert!(matches!(replayed.code(), Some(0 | 1)), "{replayed}\n{}", deployment.last_words());
+    let decoding = deployment.decoding(&cluster.kafka);
+    let decoded = wait_until(LIMIT, || decoding.is_complete());
+    assert!(decoded, "not all is decoded\n{}", deployment.last_words());
+    // What doesn't come within the time is what the differences tell.
+    wait_until(LIMIT, || deployment.rows(cluster) >= expected.count());
+    assert!(sink.stop_within(LIMIT).success(), "{}", deployment.last_words());
+    println!("{} captures: {} records of {} types", captures.len(), expected.count(), expected.types());
+    for (place, differences) in deployment.differences(cluster, &expected) {
+        assert!(differences.none(), "{place}: {differences}\n{}", deployment.last_words());
+    }
+    deployment.remove(cluster);
+}

@@ -1,0 +1,62 @@
+//! `weir-packets` written by the test itself, in small batches and at its own pace: so that there is always
+//! something on its way when a program dies.
+
+use std::path::PathBuf;
+use std::time::{Duration, Instant};
+
+use prost::Message as _;
+use rdkafka::ClientConfig;
+use rdkafka::producer::{BaseRecord, DefaultProducerContext, Producer as _, ThreadedProducer};
+use weir_agent::{Batcher, Merge, Merged};
+use weir_contract::{PacketBatch, topics};
+
+use crate::deployment::LIMIT;
+
+/// Bytes of a batch: some packets.
+const BATCH_BYTES: usize = 4000;
+
+/// The batches of captures, each a run of its own of the sensor, in the order in which an agent sends them.
+pub fn batches(sensor: &str, captures: &[PathBuf], partitions: u32) -> Vec<PacketBatch> {
+    let mut batches = Vec::new();
+    for capture in captures {
+        let mut merge = Merge::files(std::slice::from_ref(capture));
+        let mut batcher = Batcher::new(sensor, merge.epoch(""), partitions, BATCH_BYTES);
+        while let Some(Merged::Packet(packet, interface)) = merge.next_packet() {
+            batches.extend(batcher.push(&packet, interface));
+        }
+        batches.extend(batcher.finish());
+    }
+    batches
+}
+
+/// The batches of sensors that send at the same time.
+pub fn woven(of_sensors: Vec<Vec<PacketBatch>>) -> Vec<PacketBatch> {
+    let mut of_sensors: Vec<_> = of_sensors.into_iter().map(Vec::into_iter).collect();
+    let mut woven = Vec::new();
+    loop {
+        let before = woven.len();
+        woven.extend(of_sensors.iter_mut().filter_map(Iterator::next));
+        if woven.len() == before {
+            return woven;
+        }
+    }
+}
+
+/// Writes batches evenly over a time, whatever becomes of the broker meanwhile.
+pub fn write(mut client: ClientConfig, prefix: &str, batches: &[PacketBatch], time: Duration) {
+    let producer: ThreadedProducer<DefaultProducerContext> =
+        client.set("enable.idempotence", "true").set("message.timeout.ms", "0").create().unwrap();
+    let topic = topics::packets(prefix);
+    let begun = Instant::now();
+    let share = time / u32::try_from(batches.len().max(1)).unwrap();
+    for (number, batch) in (0..).zip(batches) {
+        std::thread::sleep((share * number).saturating_sub(begun.elapsed()));
+        let value = batch.encode_to_vec();
+        let partition = i32::try_from(batch.partition).unwrap();
+        producer
+            .send(BaseRecord::<(), Vec<u8>>::to(&topic).partition(partition).payload(&value))
+            .map_err(|e| e.0)
+            .unwrap();
+    }
+    producer.flush(LIMIT).unwrap();
+}
