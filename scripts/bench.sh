@@ -32,7 +32,7 @@ if [[ $(id -u) -eq 0 ]]; then
     need_program java default-jre-headless
     need_program mvn maven
     say "Capturing from a pair of interfaces, 300,000 packets a second, to Kafka"
-    WEIR_BENCH_CAPTURE=$(realpath "${captures[0]}") cargo test --release --locked --package weir-agent --test kafka -- \
+    BENCH_CAPTURE=$(realpath "${captures[0]}") cargo test --release --locked --package weir-agent --test kafka -- \
         --exact capture::what_a_busy_link_costs --ignored --nocapture | grep '^capture: '
 else
     printf 'note: run as root to measure capturing too\n' >&2
