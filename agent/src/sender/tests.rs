@@ -24,6 +24,7 @@ struct Sensor {
     stop: Arc<AtomicBool>,
     health: Health,
     captured: Captured,
+    sent_bytes: u64,
     begun: Instant,
 }
 
@@ -46,7 +47,7 @@ impl Sensor {
         .unwrap();
         assert!(wait_until(LIMIT, || sender.partition_count().is_some()));
         let batcher = Batcher::new("lab", epoch, sender.partition_count().unwrap(), MAX_BATCH_BYTES);
-        Self { sender, batcher, stop, health, captured: Captured::default(), begun: Instant::now() }
+        Self { sender, batcher, stop, health, captured: Captured::default(), sent_bytes: 0, begun: Instant::now() }
     }
 
     /// Captures so many packets of 1,000 bytes, and hands out all of them.
@@ -76,6 +77,7 @@ impl Sensor {
     fn hand_out(&mut self, batches: impl IntoIterator<Item = PacketBatch>) {
         self.sender.outbox().note(self.captured);
         for batch in batches {
+            self.sent_bytes += u64::try_from(batch.encoded_len()).unwrap();
             // As a test can't wait for what a network does not.
             assert!(self.sender.outbox().push(batch, || false));
         }
@@ -274,4 +276,21 @@ fn folder_with_packets_for_another_topic_is_refused() {
     let kept = sensor.stop().in_spool;
     let error = StateFolder::open(folder.path(), "other-packets", ROOMY).unwrap_err().to_string();
     assert!(error.contains(&format!("{kept} packets for the topic weir-packets")), "{error}");
+}
+
+#[test]
+fn many_small_batches_are_acknowledged_as_fast_as_they_are_sent() {
+    let kafka = broker();
+    let folder = Scratch::new("small");
+    let mut sensor = Sensor::start(&kafka.bootstrap(), folder.path(), 7, ROOMY);
+    for _ in 0..100 {
+        sensor.capture(40); // ten packets for each partition
+        std::thread::sleep(Duration::from_millis(10));
+    }
+    // One report every 20 ms would take 8 s.
+    let sent = sensor.sent_bytes;
+    let acknowledged = || sensor.sender.totals().published_bytes == sent;
+    assert!(wait_until(Duration::from_secs(5), acknowledged), "{:?} of {sent}", sensor.sender.totals());
+    let accounts = sensor.finish();
+    assert_eq!((accounts.published, batches(&kafka).len()), (4_000, 400));
 }
