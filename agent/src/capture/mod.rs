@@ -24,10 +24,11 @@ use weir_contract::{MAX_BATCH_BYTES, PacketBatch};
 /// Packets between looks at the clock, where they come without a pause.
 const PACKETS_BETWEEN_LOOKS: u64 = 1024;
 
-/// How often batches are looked at for their age, and the ledger gets to know how far each partition is.
+/// How often batches are looked at for their age, the ledger gets to know how far each partition is, and own connections
+/// are looked for.
 const TICK: Duration = Duration::from_millis(100);
 
-/// How often counters are told, and own connections looked for.
+/// How often counters are told.
 const UPKEEP: Duration = Duration::from_secs(1);
 
 /// The longest sleep while the topic is waited for.
@@ -173,6 +174,7 @@ impl Capture<'_> {
             }
             ticked = now;
             self.tick();
+            self.exclude_own(stop);
             if now.duration_since(kept_up) >= UPKEEP {
                 kept_up = now;
                 self.keep_up(stop);
@@ -213,18 +215,20 @@ impl Capture<'_> {
         counters.dropped_spool_packets = signed(totals.dropped_later);
     }
 
+    /// Leaves out the agent's own connections as soon as they are there.
+    fn exclude_own(&mut self, stop: &AtomicBool) {
+        let Some(excluded) = self.own.look(self.begun.elapsed()) else { return };
+        self.control.exclude(&excluded);
+        tell_excluded(&excluded);
+        let connections = self.own.connections().map(|connection| (connection.local, connection.peer));
+        if let Err(error) = check_egress(self.plan, connections) {
+            self.refused = Some(error);
+            stop.store(true, Ordering::Relaxed);
+        }
+    }
+
     /// What is due once a second.
     fn keep_up(&mut self, stop: &AtomicBool) {
-        let now = self.begun.elapsed();
-        if let Some(excluded) = self.own.look(now) {
-            let connections = self.own.connections().map(|connection| (connection.local, connection.peer));
-            if let Err(error) = check_egress(self.plan, connections) {
-                self.refused = Some(error);
-                stop.store(true, Ordering::Relaxed);
-            }
-            self.control.exclude(&excluded);
-            tell_excluded(&excluded);
-        }
         let published_bytes = self.sender.totals().published_bytes;
         for interface in self.control.counters() {
             metrics::record_interface(&interface);
