@@ -1,6 +1,11 @@
 //! The page of metrics, and the two questions of a cluster: alive, ready?
 
-use std::{convert::Infallible, net::SocketAddr, thread, time::Duration};
+use std::{
+    convert::Infallible,
+    net::{Ipv4Addr, SocketAddr},
+    thread,
+    time::Duration,
+};
 
 use anyhow::Context as _;
 use http_body_util::Full;
@@ -22,23 +27,43 @@ const UPKEEP: Duration = Duration::from_secs(5);
 #[derive(Debug, Default, Clone, PartialEq, clap::Args, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
 pub struct HttpConfig {
-    /// Address and port of /metrics, /healthz and /readyz; port 0 for any free one [default:
-    /// 127.0.0.1:9477].
+    /// Address and port of /metrics, /healthz and /readyz; port 0 for any free one [default: 127.0.0.1, and
+    /// port 9477 for an agent, 9478 for a processor, 9479 for a sink].
     #[arg(long, value_name = "ADDRESS", env = "WEIR_LISTEN", hide_env = true, help_heading = "Metrics")]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub listen: Option<SocketAddr>,
 }
 
-/// Where metrics are told unless someone says otherwise: not beyond this machine.
-pub const DEFAULT_LISTEN: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(std::net::Ipv4Addr::LOCALHOST), 9477);
+/// The part of Weir that tells its metrics; each has a port of its own, so that they can share a machine.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Part {
+    /// `weir-agent`.
+    Agent,
+    /// `weir processor`.
+    Processor,
+    /// `weir sink`.
+    Sink,
+}
+
+impl Part {
+    /// Where it tells its metrics unless someone says otherwise: not beyond this machine.
+    fn listen(self) -> SocketAddr {
+        let port = match self {
+            Self::Agent => 9477,
+            Self::Processor => 9478,
+            Self::Sink => 9479,
+        };
+        (Ipv4Addr::LOCALHOST, port).into()
+    }
+}
 
 /// Answers on a thread of its own until the process ends. Gives the address it listens on.
 ///
 /// # Errors
 ///
 /// The address can't be listened on.
-pub fn serve(config: &HttpConfig, metrics: PrometheusHandle, health: Health) -> anyhow::Result<SocketAddr> {
-    let address = config.listen.unwrap_or(DEFAULT_LISTEN);
+pub fn serve(part: Part, config: &HttpConfig, metrics: PrometheusHandle, health: Health) -> anyhow::Result<SocketAddr> {
+    let address = config.listen.unwrap_or(part.listen());
     let listener = std::net::TcpListener::bind(address)
         .with_context(|| format!("listen: {address} can't be listened on; choose another address or port"))?;
     listener.set_nonblocking(true)?;
@@ -128,7 +153,7 @@ mod tests {
         let handle = crate::metrics::install(&[]).unwrap();
         let health = Health::default();
         let config = HttpConfig { listen: "127.0.0.1:0".parse().ok() };
-        let address = serve(&config, handle, health.clone()).unwrap();
+        let address = serve(Part::Agent, &config, handle, health.clone()).unwrap();
         assert!(get(address, "/healthz").starts_with("HTTP/1.1 200 OK"));
         let unready = get(address, "/readyz");
         assert!(unready.starts_with("HTTP/1.1 503") && unready.ends_with("starting\n"), "{unready}");
@@ -139,7 +164,8 @@ mod tests {
         assert!(metrics.contains("weir_kafka_client_errors_total{kind=\"authentication\"} 0"), "{metrics}");
         assert!(get(address, "/").starts_with("HTTP/1.1 404"));
         let taken = HttpConfig { listen: Some(address) };
-        let error = serve(&taken, PrometheusHandle::clone(&crate_handle()), Health::default()).unwrap_err();
+        let error =
+            serve(Part::Agent, &taken, PrometheusHandle::clone(&crate_handle()), Health::default()).unwrap_err();
         assert!(error.to_string().contains("can't be listened on"), "{error}");
     }
 

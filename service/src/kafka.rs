@@ -333,6 +333,9 @@ impl ClientContext for Reporter {
 
     fn error(&self, error: KafkaError, reason: &str) {
         let code = error.rdkafka_error_code();
+        if code == Some(RDKafkaErrorCode::PartitionEOF) {
+            return; // No error: all of the partition was read.
+        }
         let kind = error_kind(code);
         metrics::counter!("weir_kafka_client_errors_total", "kind" => kind).increment(1);
         // That all are down adds nothing to why the last one is.

@@ -81,7 +81,7 @@ pub fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
 
     let health = Health::default();
     let metrics = weir_service::metrics::install(&[crate::metrics::METRICS])?;
-    weir_service::http::serve(&http, metrics, health.clone())?;
+    weir_service::http::serve(weir_service::http::Part::Agent, &http, metrics, health.clone())?;
     let stop = weir_service::stop::on_signal()?;
     let sender = Sender::start(Settings { kafka, state, stop_limit: STOP_LIMIT, stop: Arc::clone(&stop), health })?;
     let captured = capture::run(&plan, handles, &sender, &stop);

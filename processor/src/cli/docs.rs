@@ -44,6 +44,16 @@ done, 130 after Ctrl-C.
 
 ";
 
+const METRICS: &str = "\
+# Metrics
+
+Written by `make docs` from the tables in the code. Those of the agent are in [agent.md](agent.md).
+
+Each part tells them at `/metrics`, on 127.0.0.1 unless `--listen` says otherwise: port 9478 for a processor, 9479 for
+a sink. `/healthz` answers 200 unless the process should be started again, `/readyz` once it does its work; both say
+why not. Times are seconds, sizes bytes. What has labels whose values are known is there from the start, at 0.
+";
+
 #[test]
 fn records_are_described_as_the_registry_has_them() {
     let mut page = RECORDS.to_owned();
@@ -99,6 +109,20 @@ fn settings_are_described_as_the_command_line_has_them() {
     let mut page = CONFIGURATION.to_owned() + &settings(Cli::command(), &["kafka", "lake", "metrics"], is_key);
     page.push_str("A file:\n\n```toml\n[decode]\nout = \"records\"\nrecords = \"+tcp,-ntp\"\nworkers = 2\n```\n");
     check_page("configuration.md", &page);
+}
+
+#[test]
+fn metrics_are_described_as_the_tables_have_them() {
+    let parts = [
+        ("weir processor", crate::processor::metrics::METRICS),
+        ("weir sink", crate::sink::METRICS),
+        ("Both", weir_service::metrics::COMMON),
+    ];
+    let mut page = METRICS.to_owned();
+    for (part, metrics) in parts {
+        write!(page, "\n## {part}\n\n{}", weir_service::metrics::to_markdown(metrics)).unwrap();
+    }
+    check_page("metrics.md", &page);
 }
 
 /// The pages written for people: those at the root, in `docs/` and `tests/`.
@@ -181,7 +205,7 @@ fn words(line: &str) -> Vec<String> {
     for letter in line.trim_start_matches("$ ").chars() {
         match letter {
             '\'' => quoted = !quoted,
-            '|' | '#' | '>' if !quoted => break,
+            '|' | '#' | '>' | '&' if !quoted => break,
             ' ' if !quoted => words.push(String::new()),
             letter => words.last_mut().unwrap().push(letter),
         }

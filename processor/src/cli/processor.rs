@@ -96,7 +96,7 @@ pub fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
     let stop = stop::on_signal()?;
     let health = Health::default();
     let recorder = metrics::install(&[METRICS])?;
-    let address = http::serve(&in_force.metrics, recorder, health.clone())?;
+    let address = http::serve(http::Part::Processor, &in_force.metrics, recorder, health.clone())?;
     tracing::info!(%address, instance = settings.instance, group = settings.group, "processor begins");
     processor::run(settings, &stop, &health)?;
     tracing::info!("processor has stopped, with everything committed");

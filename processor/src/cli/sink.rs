@@ -92,7 +92,7 @@ pub fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
     let stop = stop::on_signal()?;
     let health = Health::default();
     let metrics = metrics::install(&[METRICS])?;
-    let address = http::serve(&http, metrics, health.clone())?;
+    let address = http::serve(http::Part::Sink, &http, metrics, health.clone())?;
     tracing::info!(%address, lake = lake.lake, "the sink starts");
     match sink::run(&Settings { kafka, lake, sink, selection }, &stop, &health) {
         Ok(()) => {
