@@ -55,8 +55,8 @@ Settings can also come from the environment (WEIR_GROUP for --group) and, under
 [processor], [kafka] and [metrics], from the file of --config. Flags count most,
 the file least.
 
-Exit status: 0 stopped as asked, with everything committed; 2 what was asked for
-cannot be done; 130 stopped at once by a second signal.
+Exit status: 0 stopped as asked, 2 what was asked for cannot be done, 130 stopped
+at once by a second signal.
 
 Examples:
   weir processor --brokers kafka:9092
@@ -99,7 +99,7 @@ pub fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
     let address = http::serve(http::Part::Processor, &in_force.metrics, recorder, health.clone())?;
     tracing::info!(%address, instance = settings.instance, group = settings.group, "processor begins");
     processor::run(settings, &stop, &health)?;
-    tracing::info!("processor has stopped, with everything committed");
+    tracing::info!("processor has stopped");
     Ok(ExitCode::SUCCESS)
 }
 

@@ -16,6 +16,7 @@ mod worker;
 
 use std::{
     hash::{BuildHasher as _, RandomState},
+    panic::{AssertUnwindSafe, catch_unwind},
     sync::{
         Arc, Mutex, PoisonError,
         atomic::{AtomicBool, Ordering},
@@ -159,13 +160,16 @@ pub fn run(settings: Settings, stop: &Arc<AtomicBool>, health: &Health) -> anyho
     let threads = (0..workers).map(|worker| {
         let shared = Arc::clone(&shared);
         let name = format!("worker-{worker}");
-        thread::Builder::new().name(name).spawn(move || worker::run(&shared, worker))
+        thread::Builder::new().name(name).spawn(move || {
+            if catch_unwind(AssertUnwindSafe(|| worker::run(&shared, worker))).is_err() {
+                // The others are to stop in good order too, and whoever started the process to start it again.
+                shared.fail(format!("worker {worker} panicked; this is a bug: the log has its words"));
+            }
+        })
     });
-    let threads = threads.collect::<Result<Vec<_>, _>>();
-    for thread in threads? {
-        if thread.join().is_err() {
-            shared.fail("a worker panicked; this is a bug: the log has its words".to_owned());
-        }
+    for thread in threads.collect::<Result<Vec<_>, _>>()? {
+        // It can't panic any more.
+        let _ = thread.join();
     }
     let fatal = shared.fatal.lock().unwrap_or_else(PoisonError::into_inner).take();
     fatal.map_or(Ok(()), |why| Err(anyhow!(why)))

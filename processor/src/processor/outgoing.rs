@@ -24,7 +24,7 @@ use weir_service::kafka::Reporter;
 
 use super::{
     Shared, Trouble,
-    sink::{LETTER_MAX, Outbox},
+    sink::{Outbox, TooLarge},
 };
 
 /// How long one call waits for brokers before the stop flag is looked at.
@@ -268,9 +268,9 @@ pub(super) enum Sent {
 }
 
 impl Outbox for Outgoing {
-    fn record(&mut self, partition: u32, record_type: RecordType, bytes: &[u8]) {
+    fn record(&mut self, partition: u32, record_type: RecordType, bytes: &[u8]) -> Result<(), TooLarge> {
         let shared = Arc::clone(&self.shared);
-        let Some((topic, count)) = shared.topics.of(record_type) else { return };
+        let Some((topic, count)) = shared.topics.of(record_type) else { return Ok(()) };
         self.until_poll -= 1;
         if self.until_poll == 0 {
             self.until_poll = RECORDS_BETWEEN_POLLS;
@@ -278,16 +278,7 @@ impl Outbox for Outgoing {
         }
         if self.send(topic, partition % count, None, Some(bytes)) == Sent::TooLarge {
             counter!("weir_processor_oversize_records_total", "type" => record_type.name()).increment(1);
-            self.dead_letter(DeadLetter {
-                topic: topic.to_owned(),
-                partition,
-                component: "processor".to_owned(),
-                reason: format!("a record of {} bytes is larger than a message may be", bytes.len()),
-                payload: bytes.get(..LETTER_MAX).unwrap_or(bytes).to_vec(),
-                payload_bytes: i64::try_from(bytes.len()).unwrap_or(i64::MAX),
-                ..DeadLetter::default()
-            });
-            return;
+            return Err(TooLarge);
         }
         if let Some(count) = self.records.get_mut(record_type.index()) {
             *count += 1;
@@ -295,6 +286,7 @@ impl Outbox for Outgoing {
         if record_type == RecordType::Weird {
             self.count_weird(bytes);
         }
+        Ok(())
     }
 
     fn dead_letter(&mut self, letter: DeadLetter) {

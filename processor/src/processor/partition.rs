@@ -296,6 +296,11 @@ impl Partition {
         self.next
     }
 
+    /// Offset of the first message whose records were not committed, as far as this owner knows.
+    pub fn committed_offset(&self) -> i64 {
+        self.progress.offset
+    }
+
     /// Whether what comes next gives records.
     pub fn is_live(&self) -> bool {
         self.claimed && self.next >= self.progress.offset
@@ -437,7 +442,8 @@ impl Partition {
         }
         let mut progress = if self.claimed { self.progress.clone() } else { self.claim() };
         if let Some(lost) = self.lost {
-            outbox.record(self.number, RecordType::CaptureLoss, &self.lost_record(lost));
+            // It is a hundred bytes: every topic takes it.
+            let _ = outbox.record(self.number, RecordType::CaptureLoss, &self.lost_record(lost));
         }
         if self.next > progress.offset {
             progress.offset = self.next;

@@ -3,7 +3,7 @@ use std::collections::BTreeMap;
 use proptest::prelude::*;
 use weir_contract::{BatchBuilder, CaptureCounters, DeadLetter, Interface, Packet, PreviousRun};
 
-use super::*;
+use super::{super::sink::TooLarge, *};
 
 /// What Kafka holds of one partition, and what a transaction does to it.
 #[derive(Default)]
@@ -27,13 +27,19 @@ struct Gathered {
     letters: Vec<DeadLetter>,
     /// Bytes at which the engine that writes them panics.
     poison: Option<&'static [u8]>,
+    /// The largest record that is taken.
+    record_max: Option<usize>,
 }
 
 impl Outbox for Gathered {
-    fn record(&mut self, _partition: u32, record_type: RecordType, bytes: &[u8]) {
+    fn record(&mut self, _partition: u32, record_type: RecordType, bytes: &[u8]) -> Result<(), TooLarge> {
         let is_poison = |poison: &[u8]| bytes.windows(poison.len()).any(|window| window == poison);
         assert!(!self.poison.is_some_and(is_poison), "poison");
+        if self.record_max.is_some_and(|most| bytes.len() > most) {
+            return Err(TooLarge);
+        }
         self.records.push((record_type, bytes.to_vec()));
+        Ok(())
     }
 
     fn dead_letter(&mut self, letter: DeadLetter) {
@@ -456,6 +462,18 @@ fn what_the_engine_panics_at_is_left_out_and_kept_as_a_letter() {
     world.finish(&mut owner);
     assert_eq!(world.letters.iter().map(|letter| letter.offset).collect::<Vec<_>>(), [1]);
     assert_eq!((count(&world, RecordType::Dns), count(&world, RecordType::CaptureLoss)), (4, 1));
+}
+
+#[test]
+fn a_record_that_no_topic_takes_becomes_a_letter_that_says_of_which_packet() {
+    let log = build(&[Step::Batch { sensor: false, hosts: vec![1, 2, 3], seconds: 1 }]);
+    let mut world = World::new(log);
+    let mut owner = world.own();
+    owner.gathered.record_max = Some(0);
+    world.finish(&mut owner);
+    let letters: Vec<_> = world.letters.iter().map(|letter| (letter.offset, letter.packet_number)).collect();
+    assert_eq!(letters, [(0, Some(1)), (0, Some(2)), (0, Some(3))]);
+    assert!(world.letters[0].reason.contains("a dns record") && world.records.is_empty());
 }
 
 #[test]

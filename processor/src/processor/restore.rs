@@ -14,7 +14,7 @@ use rdkafka::{
 };
 use weir_service::kafka::Reporter;
 
-use super::{Shared, Trouble, state::Kept};
+use super::{Shared, Trouble, state::Kept, topics::Topics};
 
 /// How long one question to brokers may take.
 pub(super) const ASK: Duration = Duration::from_secs(5);
@@ -100,6 +100,27 @@ impl Reader {
                 return Err(Trouble::restart("restore", what));
             }
             thread::sleep(Duration::from_millis(50));
+        }
+    }
+
+    /// Compares what the state says of a partition with the offset of the group. Both are committed together, so a
+    /// state that is behind is not all that was committed: to go on from it would double records.
+    pub(super) fn check_group(&self, number: u32, offset: i64) -> Result<(), Trouble> {
+        let Topics { packets, state, .. } = &self.shared.topics;
+        let partition = i32::try_from(number).unwrap_or(i32::MAX);
+        let mut asked = TopicPartitionList::new();
+        asked.add_partition(packets, partition);
+        let answer = self.ask(|| self.consumer.committed_offsets(asked.clone(), ASK))?;
+        match answer.find_partition(packets, partition).map(|of| of.offset()) {
+            Some(Offset::Offset(group)) if group > offset => Err(Trouble::restart(
+                "restore",
+                format!(
+                    "{state} says that partition {number} has come to offset {offset}, but the group {} has committed {group}: \
+                     if {state} was deleted on purpose, delete the group too",
+                    self.shared.settings.group
+                ),
+            )),
+            _ => Ok(()),
         }
     }
 

@@ -1,15 +1,27 @@
 //! Where the engine of a partition writes: into a transaction while the partition is live, nowhere while it is not.
 
-use weir_contract::{DeadLetter, Packet, PacketBatch, RecordType, record::Skipped};
+use prost::Message as _;
+use weir_contract::{
+    DeadLetter, Packet, PacketBatch, RecordType,
+    record::{Meta, Skipped},
+};
 use weir_engine::RecordSink;
 
 /// Bytes of a dead letter's payload.
-pub(super) const LETTER_MAX: usize = 900_000;
+const LETTER_MAX: usize = 900_000;
+
+/// A record that no topic takes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct TooLarge;
 
 /// Where a live partition writes: into the transaction.
 pub trait Outbox {
     /// A record that packets of the partition gave.
-    fn record(&mut self, partition: u32, record_type: RecordType, bytes: &[u8]);
+    ///
+    /// # Errors
+    ///
+    /// It is larger than a message may be.
+    fn record(&mut self, partition: u32, record_type: RecordType, bytes: &[u8]) -> Result<(), TooLarge>;
     /// What could not be decoded.
     fn dead_letter(&mut self, letter: DeadLetter);
 }
@@ -56,8 +68,13 @@ impl<O: Outbox> Sink<'_, O> {
 
 impl<O: Outbox> RecordSink for Sink<'_, O> {
     fn record(&mut self, record_type: RecordType, bytes: &[u8]) {
-        if let Some(outbox) = &mut self.outbox {
-            outbox.record(self.place.partition, record_type, bytes);
+        let Some(outbox) = &mut self.outbox else { return };
+        if outbox.record(self.place.partition, record_type, bytes).is_err() {
+            // Every record begins with its Meta.
+            let meta = bytes.get(1..).and_then(|meta| Meta::decode_length_delimited(meta).ok());
+            let name = record_type.name();
+            let reason = format!("a {name} record of {} bytes is larger than a message may be", bytes.len());
+            self.letter(meta.map(|meta| meta.packet_number), reason, bytes);
         }
     }
 
@@ -70,7 +87,9 @@ impl<O: Outbox> RecordSink for Sink<'_, O> {
 pub(super) enum Nowhere {}
 
 impl Outbox for Nowhere {
-    fn record(&mut self, _partition: u32, _record_type: RecordType, _bytes: &[u8]) {}
+    fn record(&mut self, _partition: u32, _record_type: RecordType, _bytes: &[u8]) -> Result<(), TooLarge> {
+        Ok(())
+    }
 
     fn dead_letter(&mut self, _letter: DeadLetter) {}
 }

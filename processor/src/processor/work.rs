@@ -219,6 +219,7 @@ impl Work {
             let restored =
                 Partition::restore(number, &self.rules, &kept, (start, end), skips.collect(), self.shared.now());
             let (partition, notes) = restored.map_err(|failure| Trouble::Fatal(failure.to_string()))?;
+            self.reader.check_group(number, partition.committed_offset())?;
             notes.iter().for_each(|note| tell_note(number, note));
             let offset = Offset::Offset(partition.fetch_from(start));
             let place = i32::try_from(number).unwrap_or(i32::MAX);

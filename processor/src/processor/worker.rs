@@ -44,6 +44,9 @@ pub(super) fn run(shared: &Arc<Shared>, number: u32) {
                 tracing::error!(worker = number, "{why}");
                 return shared.fail(why);
             }
+            Err(Trouble::Restart { why, what }) if shared.is_stopped() => {
+                return tracing::warn!(worker = number, why, "stopped without a last commit: {what}");
+            }
             Err(Trouble::Restart { why, what }) => {
                 counter!("weir_processor_restarts_total", "why" => why).increment(1);
                 shared.tell(number, Some(format!("beginning anew: {what}")));
@@ -117,18 +120,16 @@ fn poll(shared: &Shared, consumer: &BaseConsumer<Listener>) -> Result<(), Troubl
         work.check()?;
         match message {
             Some(Ok(message)) => work.take(&message)?,
-            Some(Err(error)) => judge(consumer.context(), &error)?,
+            Some(Err(error)) => judge(&error)?,
             None => {}
         }
         work.tick()?;
     }
 }
 
-/// What an error of the consumer means for the worker. Most pass by themselves.
-fn judge(listener: &Listener, error: &KafkaError) -> Result<(), Trouble> {
+/// What an error of the consumer means for the worker. Most pass by themselves; the log has them all.
+fn judge(error: &KafkaError) -> Result<(), Trouble> {
     use RDKafkaErrorCode as Code;
-    use rdkafka::ClientContext as _;
-    listener.error(error.clone(), &error.to_string());
     if matches!(error, KafkaError::MessageConsumptionFatal(_)) {
         return Err(Trouble::restart("fenced", error));
     }

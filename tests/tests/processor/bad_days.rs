@@ -133,3 +133,20 @@ fn kafka_that_comes_later_is_waited_for() {
     assert!(processor.status().is_none());
     processor.stop_within(Duration::from_secs(15));
 }
+
+#[test]
+fn state_that_was_deleted_is_not_taken_for_a_beginning() {
+    let cluster = Cluster::new("forgotten", 1);
+    let traffic = cluster.traffic(1);
+    cluster.send(&traffic, Duration::ZERO);
+    let mut processor = cluster.processor("p0", &[]);
+    cluster.wait_for(&traffic, LIMIT);
+    processor.stop_within(Duration::from_secs(20));
+    kafka().delete_topic("forgotten-state");
+    let compact = [("message.timestamp.type", "LogAppendTime"), ("cleanup.policy", "compact")];
+    kafka().create_topic("forgotten-state", 1, &compact);
+    let mut processor = cluster.processor("p0", &[]);
+    processor.write_within(LIMIT, "delete the group too");
+    processor.stop_within(Duration::from_secs(20));
+    cluster.assert_exact(&traffic);
+}
