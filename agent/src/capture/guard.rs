@@ -1,11 +1,12 @@
-//! The last resort against capturing one's own traffic, where it can't be told by its addresses: in a tunnel, behind
-//! NAT, or as a switch's copy of a port.
+//! The last resort against capturing one's own traffic, where the kernel can't leave it out: in a tunnel, behind NAT, or
+//! as a switch's copy of a port. What is captured is published, and captured again: each round adds to the one before.
 //!
-//! What is captured is published, and captured again: each round adds to the one before. So bytes captured on an
-//! interface and bytes published grow together without a jump, to many times what they were, while traffic that is
-//! nobody's echo comes and goes in steps. An interface like that is paused, which breaks the circle. If there is as
-//! much again as soon as it goes on, it was no echo, and is left alone for a while. What this can't see is an echo
-//! that fills the link within 18 s, or one that dies away because it is compressed better than headers are added.
+//! Where own packets are seen ([`super::echo`]) that track what is published, the interface is paused. In an encrypted
+//! tunnel nothing is seen, but bytes captured and bytes published grow together without a jump, to many times what they
+//! were, while traffic that is nobody's echo comes and goes in steps: that is paused as well. A pause breaks the
+//! circle. If there is as much again as soon as it goes on, and nothing of it is own, it was no echo, and is
+//! left alone for a while. What this can't see is an encrypted echo that fills the link within 18 s, or one that dies away
+//! because it is compressed better than headers are added.
 
 use std::mem;
 
@@ -50,6 +51,7 @@ pub struct Guard {
 #[derive(Clone, Copy, Debug, Default)]
 struct Bytes {
     captured: u64,
+    own: u64,
     published: u64,
 }
 
@@ -77,17 +79,18 @@ impl Default for Guard {
 }
 
 impl Guard {
-    /// Looks at an interface, to be done once a second: at the bytes that were captured on it so far, and that were
-    /// published.
-    pub fn look(&mut self, captured: u64, published: u64) -> Verdict {
+    /// Looks at an interface, to be done once a second: at the bytes that were captured on it so far, at those among them
+    /// that were seen to be the agent's own, and at those that were published.
+    pub fn look(&mut self, captured: u64, own: u64, published: u64) -> Verdict {
         self.looks += 1;
         if self.looks < LOOKS {
             return Verdict::Fine;
         }
         self.looks = 0;
-        let last = mem::replace(&mut self.last, Bytes { captured, published });
+        let last = mem::replace(&mut self.last, Bytes { captured, own, published });
         let sum = Bytes {
             captured: captured.saturating_sub(last.captured),
+            own: own.saturating_sub(last.own),
             published: published.saturating_sub(last.published),
         };
         match self.state {
@@ -101,7 +104,7 @@ impl Guard {
                 Verdict::Fine
             }
             State::Probing { captured } => {
-                let was_an_echo = sum.captured < captured / 2;
+                let was_an_echo = sum.captured < captured / 2 || sum.own >= HARMLESS;
                 self.state = if was_an_echo { State::Watching } else { State::LeftAlone { left: LEFT_ALONE } };
                 Verdict::Fine
             }
@@ -117,7 +120,7 @@ impl Guard {
             self.sums.remove(0);
         }
         self.sums.push(sum);
-        if !self.is_echo() {
+        if !self.is_own() && !self.is_echo() {
             return Verdict::Fine;
         }
         self.sums.clear();
@@ -126,7 +129,13 @@ impl Guard {
         Verdict::Pause
     }
 
-    /// Whether the sums are those of an echo.
+    /// Whether own packets were seen twice that track what was published.
+    fn is_own(&self) -> bool {
+        let is_own = |sum: &Bytes| sum.own >= HARMLESS && sum.own >= sum.published / 4;
+        matches!(self.sums.as_slice(), [.., before, last] if is_own(before) && is_own(last))
+    }
+
+    /// Whether the sums grow as those of an echo do.
     fn is_echo(&self) -> bool {
         let [first, .., last] = self.sums.as_slice() else { return false };
         let tracks = |sum: &Bytes| {
@@ -163,7 +172,7 @@ mod tests {
         let said = seconds.map(|(captured, published)| {
             watch.sum.captured += captured;
             watch.sum.published += published;
-            watch.guard.look(watch.sum.captured, watch.sum.published)
+            watch.guard.look(watch.sum.captured, 0, watch.sum.published)
         });
         said.enumerate().filter(|(_, verdict)| *verdict != Verdict::Fine).collect()
     }
@@ -193,6 +202,24 @@ mod tests {
                 let paused = said.first().map(|(second, verdict)| (*second < 60, *verdict));
                 assert_eq!(paused, Some((true, Verdict::Pause)), "{others} {percent}");
             }
+        }
+    }
+
+    #[test]
+    fn own_packets_pause_an_interface_within_seconds_however_steady_they_are() {
+        let mut guard = Guard::default();
+        let said: Vec<_> =
+            (1..60).map(|second| guard.look(second * 4_000_000, second * 3_500_000, second * 4_000_000)).collect();
+        assert_eq!(said.iter().position(|verdict| *verdict == Verdict::Pause), Some(5));
+        assert!(said.iter().skip(6).any(|verdict| *verdict == Verdict::Resume));
+        assert_eq!(said.iter().filter(|verdict| **verdict == Verdict::Pause).count(), 2, "it is an echo still");
+    }
+
+    #[test]
+    fn few_own_packets_are_no_reason_to_pause() {
+        let mut guard = Guard::default();
+        for second in 1..600 {
+            assert_eq!(guard.look(second * 90_000_000, second * 500_000, second * 80_000_000), Verdict::Fine);
         }
     }
 

@@ -1,5 +1,6 @@
 //! Packets of interfaces as packet batches, until stopped.
 
+mod echo;
 mod guard;
 mod own_traffic;
 mod privileges;
@@ -10,6 +11,7 @@ use crate::metrics;
 use crate::outbox::Captured;
 use crate::sender::Sender;
 use anyhow::bail;
+use echo::Echo;
 use guard::{Guard, Verdict};
 use own_traffic::OwnTraffic;
 use std::collections::BTreeMap;
@@ -68,11 +70,13 @@ pub fn run(plan: &Plan, handles: LiveHandles, sender: &Sender, stop: &Arc<Atomic
         epoch,
         begun,
         own,
+        echo: Echo::default(),
         guards: BTreeMap::new(),
         closed: Vec::new(),
         refused: None,
         packets: 0,
     };
+    capture.echo.expect(capture.own.connections());
     capture.batcher.counters().source = plan.interfaces.join(", ");
     capture.until_the_end(stop);
     let refused = capture.refused.take();
@@ -145,6 +149,7 @@ struct Capture<'a> {
     epoch: i64,
     begun: Instant,
     own: OwnTraffic,
+    echo: Echo,
     guards: BTreeMap<String, Guard>,
     /// Interfaces that were told to have ended.
     closed: Vec<String>,
@@ -160,6 +165,7 @@ impl Capture<'_> {
         while let Some(merged) = self.merge.next_packet() {
             if let Merged::Packet(packet, interface) = merged {
                 self.packets += 1;
+                self.echo.look(&interface.name, packet.data, packet.original_length);
                 if let Some(batch) = self.batcher.push(&packet, interface) {
                     self.sender.outbox().offer(batch);
                     self.take_spares();
@@ -219,6 +225,7 @@ impl Capture<'_> {
     fn exclude_own(&mut self, stop: &AtomicBool) {
         let Some(excluded) = self.own.look(self.begun.elapsed()) else { return };
         self.control.exclude(&excluded);
+        self.echo.expect(self.own.connections());
         tell_excluded(&excluded);
         let connections = self.own.connections().map(|connection| (connection.local, connection.peer));
         if let Err(error) = check_egress(self.plan, connections) {
@@ -241,16 +248,17 @@ impl Capture<'_> {
         metrics::record_late(self.batcher.counters().late_packets);
     }
 
-    /// Pauses an interface on which nothing but the agent's own traffic seems to come.
+    /// Pauses an interface on which the agent's own traffic comes in a way that the kernel can't leave out.
     fn watch(&mut self, interface: &InterfaceCounters, published_bytes: u64) {
         let InterfaceCounters { name, captured_bytes, .. } = interface;
         let guard = self.guards.entry(name.clone()).or_default();
-        match guard.look(count(*captured_bytes), published_bytes) {
+        match guard.look(count(*captured_bytes), self.echo.bytes(name), published_bytes) {
             Verdict::Fine => {}
             Verdict::Pause => {
                 tracing::error!(
-                    "interface {name}: what is captured grows with what is published: the agent captures its own \
-                     traffic, in a tunnel or as a copy; capturing on it pauses"
+                    "interface {name}: what is captured follows what is published: the agent captures its own \
+                     traffic, in a tunnel or as a copy; capturing on it pauses: keep that traffic away by bpf, or \
+                     reach Kafka another way"
                 );
                 self.control.pause(name);
             }

@@ -331,3 +331,49 @@ fn what_a_busy_link_costs() {
         println!("capture: {cost:.2} µs of CPU a packet, {} MB of memory, rings included", memory / 1_000_000);
     });
 }
+
+/// Copies what goes to and comes from a port of loopback to another interface, as a switch does that mirrors a port,
+/// but in two VLANs: so the agent can't tell its own traffic by its addresses.
+fn mirror(port: u16) {
+    let mut source = Capture::from_device("lo").unwrap().immediate_mode(true).snaplen(65_535).open().unwrap();
+    source.filter(&format!("tcp port {port}"), true).unwrap();
+    let mut copy = Capture::from_device("wb").unwrap().open().unwrap();
+    loop {
+        let Ok(packet) = source.next_packet() else { continue };
+        let (addresses, rest) = packet.data.split_at(12);
+        let tagged = [addresses, &[0x88, 0xa8, 0, 5, 0x81, 0, 0, 6], rest].concat();
+        let _ = copy.sendpacket(tagged);
+    }
+}
+
+#[test]
+fn an_echo_in_a_tunnel_is_paused() {
+    in_namespace("capture::an_echo_in_a_tunnel_is_paused", || {
+        let kafka = kafka();
+        assert!(ip("link set lo mtu 16000") && ip("link set wa mtu 65535") && ip("link set wb mtu 65535"));
+        let home = Scratch::new("tunnel");
+        kafka.create_topic("tunnel-packets", 2, &[]);
+        let port = kafka.bootstrap().rsplit(':').next().unwrap().parse().unwrap();
+        thread::spawn(move || mirror(port));
+        let mut agent = capture_on(&["wa"], &kafka, "tunnel", &home, &[]);
+        let others = thread::spawn(|| {
+            let mut sender = Capture::from_device("wb").unwrap().open().unwrap();
+            let mut noise = 1u64;
+            for _ in 0..12_000 {
+                let mut frame = [&[2; 12][..], &[0x88, 0xb5]].concat();
+                frame.extend((0..1000).map(|_| {
+                    noise = noise.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
+                    noise.to_be_bytes()[0]
+                }));
+                sender.sendpacket(frame).unwrap();
+                thread::sleep(Duration::from_millis(5));
+            }
+        });
+        agent.write_within(LIMIT, "interface wa: what is captured follows what is published");
+        agent.write_within(LIMIT, "interface wa: capturing goes on");
+        agent.stop_within(LIMIT);
+        let (received, published, dropped) = accounts(&agent.log());
+        assert_eq!(received, published + dropped, "{}", agent.log());
+        drop(others);
+    });
+}
