@@ -58,8 +58,8 @@ identity (AWS_WEB_IDENTITY_TOKEN_FILE, AWS_ROLE_ARN), the shared file
 Certificates that an endpoint's is signed with are the system's, or those in the
 file that SSL_CERT_FILE names.
 
-Exit status: 0 asked to stop and all was put, 1 it failed, 2 what was asked for
-cannot be done.
+Exit status: 0 asked to stop, 1 it failed, 2 what was asked for cannot be done.
+What could not be put before it stopped is read again at the next start.
 
 Examples:
   weir sink --brokers kafka:9092 --lake s3://weir/lake --s3-region eu-west-1

@@ -253,6 +253,11 @@ impl GroupConsumer {
         self.client.commit(&list, mode)
     }
 
+    /// Tells an error that came instead of a message: the log, once in a while, and a metric.
+    pub fn complain(&self, error: &KafkaError) {
+        self.client.context().reporter.error(error.clone(), &error.to_string());
+    }
+
     /// What the client complained of last: the reason behind an error.
     pub fn reason(&self) -> String {
         self.client.context().reporter.reason().unwrap_or_default()

@@ -29,7 +29,7 @@ fn run(seed: u64) {
     let faults: Vec<_> = Fault::ALL.into_iter().filter(|fault| *fault != Fault::Hang).collect();
     let (mut written, mut kills, mut freezes) = (0, 0, 0);
     for _ in 0..12 {
-        let percent = random.below(30);
+        let percent = random.below(70);
         lab.proxy.disturb(random.number(), percent, &faults);
         if random.happens(20) {
             lab.proxy.fail_next("PUT", Fault::Hang);

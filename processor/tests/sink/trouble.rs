@@ -1,12 +1,15 @@
 //! Bad days, one by one.
 
+use std::io::{Read as _, Write as _};
+use std::net::TcpStream;
 use std::time::Duration;
 
 use prost::Message as _;
 use weir_contract::DeadLetter;
 use weir_tests::fault_proxy::Fault;
+use weir_tests::kafka::Kafka;
 use weir_tests::messages::Isolation;
-use weir_tests::process::{binary, wait_until};
+use weir_tests::process::{binary, free_port, wait_until};
 
 use crate::kit::{APPEND_TIME, LIMIT, Lab, Writer, assert_exact, kafka, record};
 
@@ -49,18 +52,31 @@ fn a_record_newer_than_the_sink_stops_its_partition_until_told_otherwise() {
     assert_exact(&lab, 12);
 }
 
+/// What the sink answers to a question by HTTP.
+fn ask(port: u16, path: &str) -> String {
+    let mut stream = TcpStream::connect(("127.0.0.1", port)).unwrap();
+    write!(stream, "GET {path} HTTP/1.1\r\nHost: sink\r\nConnection: close\r\n\r\n").unwrap();
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).unwrap();
+    answer
+}
+
 #[test]
 fn a_store_that_refuses_stops_all_until_it_does_not_and_nothing_is_committed() {
     let mut lab = Lab::start(1);
     let mut writer = Writer::new(&lab, 1);
-    let mut sink = lab.sink(&[]);
+    let port = free_port();
+    let mut sink = lab.sink(&["--listen", &format!("127.0.0.1:{port}")]);
     writer.write(50);
     lab.wait_for(50, &[&sink]);
+    assert!(ask(port, "/readyz").starts_with("HTTP/1.1 200"));
     lab.proxy.disturb(1, 100, &[Fault::Forbidden]);
     writer.write(50);
     sink.write_within(LIMIT, "403 AccessDenied");
     std::thread::sleep(Duration::from_secs(3));
     assert_eq!(lab.held().len(), 50);
+    assert!(ask(port, "/readyz").starts_with("HTTP/1.1 503"));
+    assert!(ask(port, "/metrics").contains("weir_sink_store_refused 1"));
     let committed = lab.committed(1)[0].unwrap();
     assert!(committed <= 52, "{committed} is committed");
     lab.proxy.heal();
@@ -109,6 +125,33 @@ fn a_sink_without_kafka_waits_for_it_and_stops_when_told() {
     let mut sink = lab.sink(&["--brokers", "127.0.0.1:9"]);
     sink.write_within(LIMIT, "Kafka does not answer");
     assert_eq!(sink.stop_within(Duration::from_secs(20)).code(), Some(0));
+}
+
+#[test]
+fn a_sink_without_permission_is_told_so_and_waits() {
+    let kafka = Kafka::start_secured();
+    for topic in ["acl-ntp", "acl-dead-letter"] {
+        kafka.create_topic(topic, 1, &[APPEND_TIME]);
+        kafka.allow("sink", &["--operation", "Read", "--operation", "Describe", "--topic", topic]);
+    }
+    let mut lab = Lab::start(1);
+    let password = lab.home.path().join("password");
+    std::fs::write(&password, "sink-secret").unwrap();
+    let (brokers, password) = (kafka.secured().sasl_bootstrap(), password.display().to_string());
+    let authority = kafka.secured().authority().certificate().display().to_string();
+    let mut arguments = vec!["--brokers", &brokers, "--topic-prefix", "acl", "--tls", "--tls-ca", &authority];
+    arguments.extend([
+        "--sasl-mechanism",
+        "scram-sha-512",
+        "--sasl-username",
+        "sink",
+        "--sasl-password-file",
+        &password,
+    ]);
+    let mut sink = lab.sink(&arguments);
+    sink.write_within(LIMIT, "GroupAuthorizationFailed");
+    assert!(!sink.log().contains("sink-secret"));
+    assert_eq!(sink.stop_within(LIMIT).code(), Some(0));
 }
 
 #[test]

@@ -440,8 +440,7 @@ impl Worker {
                 | RDKafkaErrorCode::OffsetOutOfRange
                 | RDKafkaErrorCode::LogTruncation,
             ) => self.doubts_range = true,
-            // They were told by the client's context.
-            _ => tracing::debug!("{error}"),
+            error => self.consumer.complain(error),
         }
         Ok(())
     }
