@@ -96,8 +96,14 @@ impl Reader {
                 return Ok(start);
             }
             if begun.elapsed() > self.patience() {
-                let what = format!("{topic} partition {number} has a transaction that does not end");
+                let what = format!(
+                    "{topic} partition {number} has a transaction that does not end; `kafka-transactions find-hanging` \
+                     tells whose, and `abort` ends it"
+                );
                 return Err(Trouble::restart("restore", what));
+            }
+            if self.shared.is_stopped() {
+                return Err(Trouble::Stopped);
             }
             thread::sleep(Duration::from_millis(50));
         }
