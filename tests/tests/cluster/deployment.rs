@@ -12,6 +12,7 @@ use rdkafka::{Offset, TopicPartitionList};
 use weir_contract::topics;
 use weir_tests::fault_proxy::FaultProxy;
 use weir_tests::kafka::Kafka;
+use weir_tests::messages::Isolation;
 use weir_tests::process::{Process, Scratch, binary};
 use weir_tests::s3::{ACCESS_KEY, BUCKET, REGION, S3, SECRET_KEY};
 
@@ -20,16 +21,22 @@ use crate::records::{Differences, Records};
 /// For what takes as long as the machine is busy.
 pub const LIMIT: Duration = Duration::from_secs(120);
 
-/// What all tests share. One has it at a time.
+/// A broker and a store.
 pub struct Cluster {
     pub kafka: Kafka,
     pub s3: S3,
 }
 
-/// The cluster, for this test alone until it drops it.
+impl Cluster {
+    pub fn start() -> Self {
+        Self { kafka: Kafka::start(), s3: S3::start() }
+    }
+}
+
+/// The cluster that tests share, for this one alone until it drops it.
 pub fn cluster() -> MutexGuard<'static, Cluster> {
     static CLUSTER: OnceLock<Mutex<Cluster>> = OnceLock::new();
-    let cluster = CLUSTER.get_or_init(|| Mutex::new(Cluster { kafka: Kafka::start(), s3: S3::start() }));
+    let cluster = CLUSTER.get_or_init(|| Mutex::new(Cluster::start()));
     // A test that failed leaves topics, and nothing else.
     cluster.lock().unwrap_or_else(PoisonError::into_inner)
 }
@@ -108,13 +115,18 @@ impl Deployment {
 
     pub fn start_sink(&self, instance: &str) -> Process {
         let mut command = self.command("weir", &["sink", "--small-file-seconds", "1", "--file-seconds", "1"]);
+        command.args(["--group", &format!("{}-sinks", self.settings.name), "--records", &self.settings.records]);
+        self.add_lake(&mut command);
+        self.start(command, instance)
+    }
+
+    /// Lets a command know where the lake is.
+    fn add_lake(&self, command: &mut Command) {
         command
-            .args(["--group", &format!("{}-sinks", self.settings.name), "--records", &self.settings.records])
             .args(["--lake", &format!("s3://{BUCKET}/{}", self.settings.name), "--s3-timeout-seconds", "3"])
             .args(["--s3-endpoint", &self.proxy.endpoint(), "--s3-region", REGION])
             .env("AWS_ACCESS_KEY_ID", ACCESS_KEY)
             .env("AWS_SECRET_ACCESS_KEY", SECRET_KEY);
-        self.start(command, instance)
     }
 
     /// Starts to replay captures: at `full` speed, or so many times faster than they were, such as `10x`.
@@ -181,20 +193,39 @@ impl Deployment {
         let _ = std::fs::remove_dir_all(self.lake(cluster));
     }
 
-    /// Whether a program panicked: a bug, even if all went well in the end.
-    pub fn panicked(&self) -> bool {
-        self.logs().iter().any(|(_, log)| log.contains("panicked at"))
+    /// What is wrong besides, even if all records are right: programs that panicked, dead letters, and what
+    /// `weir lake verify` finds.
+    pub fn faults(&self, cluster: &Cluster) -> Vec<String> {
+        let mut faults = Vec::new();
+        for (name, log) in self.logs() {
+            faults
+                .extend(log.lines().filter(|line| line.contains("panicked at")).map(|line| format!("{name}: {line}")));
+        }
+        let letters = cluster.kafka.messages(&[&topics::dead_letter(&self.settings.name)], Isolation::Committed);
+        if !letters.is_empty() {
+            faults.push(format!("{} dead letters", letters.len()));
+        }
+        let mut verify = Command::new(binary("weir"));
+        self.add_lake(verify.args(["lake", "verify"]));
+        let output = verify.output().unwrap();
+        if !output.status.success() {
+            faults.push(format!(
+                "{}{}",
+                String::from_utf8_lossy(&output.stdout),
+                String::from_utf8_lossy(&output.stderr)
+            ));
+        }
+        faults
     }
 
-    /// Copies the logs to where they stay, and says where.
-    pub fn keep_logs(&self) -> PathBuf {
+    /// Copies the logs to where they stay.
+    pub fn keep_logs(&self) {
         let kept = Path::new(env!("CARGO_TARGET_TMPDIR")).join(&self.settings.name);
         std::fs::create_dir_all(&kept).unwrap();
         for (name, log) in self.logs() {
             std::fs::write(kept.join(name), log).unwrap();
         }
         std::fs::write(kept.join("store.log"), self.proxy.log().join("\n")).unwrap();
-        kept
     }
 
     /// What each program wrote, by the name of its log.
@@ -217,6 +248,14 @@ impl Deployment {
             words += &format!("-- {name}\n{}\n", last.join("\n"));
         }
         words
+    }
+}
+
+impl Drop for Deployment {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            self.keep_logs();
+        }
     }
 }
 

@@ -48,5 +48,6 @@ fn assert_same_as_decode(cluster: &Cluster, name: &str, captures: &[PathBuf]) {
     for (place, differences) in deployment.differences(cluster, &expected) {
         assert!(differences.none(), "{place}: {differences}\n{}", deployment.last_words());
     }
+    assert_eq!(deployment.faults(cluster), Vec::<String>::new());
     deployment.remove(cluster);
 }

@@ -5,12 +5,15 @@
 mod plan;
 mod programs;
 
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use weir_contract::PacketBatch;
 use weir_tests::fault_proxy::Fault;
 
-use crate::deployment::{Cluster, Deployment, LIMIT, Settings, cluster, own_captures};
+use crate::deployment::{Cluster, Deployment, LIMIT, Settings, own_captures};
 use crate::log;
 use crate::records::Records;
 use plan::{Act, Plan, VIOLENCE};
@@ -27,24 +30,49 @@ const AGENT: &str = "agent";
 /// Of the replay: it takes a few seconds.
 const SPEED: &str = "30x";
 
+/// Seeds that run at the same time, each with a broker and a store of its own: most of a run is waiting.
+const AT_ONCE: u64 = 2;
+
 #[test]
 fn nothing_is_lost_and_nothing_doubled() {
     let number = |name: &str, default| std::env::var(name).map_or(default, |text| text.parse().expect(name));
     let (first, seeds): (u64, u64) = (number("FIRST_SEED", 1), number("SEEDS", 10));
-    let mut cluster = cluster();
-    let traffic = Traffic::new(&cluster);
-    let mut wrong = Vec::new();
-    for seed in first..first + seeds {
-        let plan = Plan::new(seed);
-        let begun = Instant::now();
-        let outcome = run(&mut cluster, &plan, &traffic);
-        println!("seed {seed}: {:.1} s, {outcome}", begun.elapsed().as_secs_f64());
-        if !outcome.is_right {
-            println!("{plan}");
-            wrong.push(seed);
+    let traffic = Traffic::new(&Cluster::start());
+    let (next, wrong) = (AtomicU64::new(first), Mutex::new(Vec::new()));
+    std::thread::scope(|scope| {
+        for _ in 0..AT_ONCE.min(seeds) {
+            scope.spawn(|| {
+                let mut cluster = Cluster::start();
+                loop {
+                    let seed = next.fetch_add(1, Ordering::Relaxed);
+                    if seed >= first + seeds {
+                        return;
+                    }
+                    if !is_right(&mut cluster, seed, &traffic) {
+                        wrong.lock().unwrap().push(seed);
+                        cluster = Cluster::start();
+                    }
+                }
+            });
         }
-    }
+    });
+    let wrong = wrong.into_inner().unwrap();
     assert!(wrong.is_empty(), "wrong: seeds {wrong:?}; again with FIRST_SEED={} SEEDS=1", wrong[0]);
+}
+
+/// Runs a seed, and says what came of it.
+fn is_right(cluster: &mut Cluster, seed: u64, traffic: &Traffic) -> bool {
+    let plan = Plan::new(seed);
+    let begun = Instant::now();
+    let outcome = catch_unwind(AssertUnwindSafe(|| run(cluster, &plan, traffic)));
+    // One piece: runs don't mix their lines.
+    match &outcome {
+        Ok(Outcome { is_right: true, text }) => println!("seed {seed}: {:.1} s, {text}", begun.elapsed().as_secs_f64()),
+        Ok(Outcome { text, .. }) => println!("WRONG: {plan}\n{text}"),
+        // What it panicked with is printed already.
+        Err(_) => println!("WRONG: {plan}"),
+    }
+    outcome.is_ok_and(|outcome| outcome.is_right)
 }
 
 /// What all runs do: the packets, and the records that undisturbed engines make of them.
@@ -80,12 +108,6 @@ struct Outcome {
     text: String,
 }
 
-impl std::fmt::Display for Outcome {
-    fn fmt(&self, out: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        out.write_str(&self.text)
-    }
-}
-
 fn run(cluster: &mut Cluster, plan: &Plan, traffic: &Traffic) -> Outcome {
     let settings = Settings {
         session: plan.session,
@@ -112,13 +134,15 @@ fn run(cluster: &mut Cluster, plan: &Plan, traffic: &Traffic) -> Outcome {
     let ends = programs.stop(LIMIT);
 
     let differences = deployment.differences(cluster, &traffic.expected);
-    let is_right = differences.iter().all(|(_, differences)| differences.none()) && !deployment.panicked();
+    let faults = deployment.faults(cluster);
+    let is_right = differences.iter().all(|(_, differences)| differences.none()) && faults.is_empty();
     let places = differences.map(|(place, differences)| format!("{place}: {differences}")).join("; ");
     let text = format!(
-        "{records} records; {places}; {} acts; {} starts; store faults {:?}; {ends}",
+        "{records} records; {places}; {} acts; {} starts; store faults {:?}; {ends} {}",
         plan.acts.len(),
         programs.starts(),
         deployment.proxy.counts(),
+        faults.join("\n"),
     );
     if is_right {
         deployment.remove(cluster);
