@@ -150,13 +150,13 @@ impl Worker {
         Ok(())
     }
 
-    /// Reads messages as long as there are some at hand; says whether to go on.
+    /// Waits for a message until the next tick, and reads those behind it that are at hand; says whether there are more.
     fn read(&mut self) -> anyhow::Result<bool> {
+        let mut wait = TICK.saturating_sub(self.ticked.elapsed());
         // Asking for the time costs as much as reading a message.
         for _ in 0..256 {
             let Self { consumer, topics, shared, read_since_tick, .. } = self;
-            let wait = if *read_since_tick == 0 { TICK / 2 } else { Duration::ZERO };
-            let message = match consumer.poll(wait) {
+            let message = match consumer.poll(std::mem::take(&mut wait)) {
                 None => return Ok(false),
                 Some(Err(error)) => {
                     self.complain(&error)?;
