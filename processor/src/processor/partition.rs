@@ -26,8 +26,9 @@ const DEATHS_BEFORE_CARE: u32 = 2;
 /// Deaths while a message was decoded alone after which it is not tried again.
 pub const TRIES_MAX: u32 = 3;
 
-/// So many messages are decoded with care: more than a transaction holds.
-const CAREFUL_MESSAGES: i64 = 256;
+/// So many messages are decoded with care, at two transactions each: some seconds. A deadly message beyond them is
+/// met again, by the owners after, at an offset that has come closer.
+const CAREFUL_MESSAGES: i64 = 32;
 
 /// A state smaller than this is snapshot after 4 times as much input, bytes.
 const SNAPSHOT_INPUT_MIN: u64 = 4 << 20;
