@@ -152,8 +152,7 @@ impl<'a> Reader<'a> {
         match key {
             Key { number: 0, .. } => self.fail(Reason::Key),
             Key { wire_type: VARINT | FIXED64 | FIXED32 | LENGTH, .. } if self.input.known_only => {
-                self.fail::<()>(Reason::UnknownField);
-                self.blame(key)
+                self.fail(Reason::UnknownField)
             }
             Key { wire_type: VARINT, .. } => self.varint().map(|_| self.at),
             Key { wire_type: FIXED64, .. } => self.fixed::<8>().map(|_| self.at),
