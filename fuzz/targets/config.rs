@@ -2,14 +2,15 @@
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
-use weir::config;
+use weir::config::File;
 use weir_contract::Selection;
+use weir_service::config::parse;
 
 fuzz_target!(|text: &str| {
-    match config::parse(text) {
+    match parse::<File>(text) {
         Ok(file) => {
             let printed = toml::to_string(&file).unwrap();
-            assert_eq!(config::parse(&printed).unwrap(), file);
+            assert_eq!(parse::<File>(&printed).unwrap(), file);
             if let Err(error) = file.decode.check() {
                 assert!(!error.to_string().is_empty());
             }
