@@ -2,7 +2,7 @@
 
 use anyhow::bail;
 use serde::{Deserialize, Serialize};
-use weir_service::{http::HttpConfig, kafka::KafkaConfig};
+use weir_service::{config::check_ranges, http::HttpConfig, kafka::KafkaConfig};
 
 use crate::{
     output::Format,
@@ -125,17 +125,12 @@ impl DecodeConfig {
     ///
     /// Names the setting and what it may be.
     pub fn check(&self) -> anyhow::Result<()> {
-        let numbers = [
-            ("workers", self.workers, 1024),
-            ("partitions", self.partitions, 4096),
-            ("flows", self.flows, u32::MAX),
-            ("fragment-bytes", self.fragment_bytes, u32::MAX),
-        ];
-        for (name, number, most) in numbers {
-            if let Some(number) = number.filter(|number| !(1..=most).contains(number)) {
-                bail!("{name} is {number}, but may be 1 to {most}");
-            }
-        }
+        check_ranges(&[
+            ("workers", self.workers, 1, 1024),
+            ("partitions", self.partitions, 1, 4096),
+            ("flows", self.flows, 1, u32::MAX),
+            ("fragment-bytes", self.fragment_bytes, 1, u32::MAX),
+        ])?;
         if self.out.as_deref() == Some("") {
             bail!("out is empty, but must be a folder, or `-` for the standard output");
         }

@@ -32,6 +32,20 @@ fn lay(settings: &mut toml::Table, first: toml::Table) {
     }
 }
 
+/// Checks numbers that are set against the least and the most they may be.
+///
+/// # Errors
+///
+/// Names the first that is out of its range, and the range.
+pub fn check_ranges(numbers: &[(&str, Option<u32>, u32, u32)]) -> anyhow::Result<()> {
+    for &(name, number, least, most) in numbers {
+        if let Some(number) = number.filter(|number| !(least..=most).contains(number)) {
+            bail!("{name} is {number}, but may be {least} to {most}");
+        }
+    }
+    Ok(())
+}
+
 /// Reads a configuration file.
 ///
 /// # Errors

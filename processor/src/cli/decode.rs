@@ -9,14 +9,13 @@ use std::{
 
 use anyhow::bail;
 use weir_agent::{Filter, STDIN};
-use weir_contract::Selection;
 use weir_engine::Limits;
 use weir_service::{
     config::over,
     stop::{self, EXIT_INTERRUPTED},
 };
 
-use super::{EXIT_INCOMPLETE, file, to_stdout};
+use super::{EXIT_INCOMPLETE, file, selection, to_stdout};
 use crate::{
     config::{DecodeConfig, File},
     decode::{self, Input, Settings},
@@ -129,11 +128,7 @@ fn with_defaults(config: &DecodeConfig) -> anyhow::Result<DecodeConfig> {
 
 fn settings(config: &DecodeConfig, input: Input) -> anyhow::Result<Settings> {
     config.check()?;
-    let records = config.records.as_deref().unwrap_or_default();
-    let selection = Selection::parse(records)?;
-    if selection.types().next().is_none() {
-        bail!("records `{records}` select no record type; `weir records` lists them");
-    }
+    let selection = selection(config.records.as_deref().unwrap_or_default())?;
     let sensor = config.sensor.clone().unwrap_or_default();
     let format = config.format.unwrap_or(Format::Parquet);
     let output = match config.out.as_deref() {

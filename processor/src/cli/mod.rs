@@ -18,8 +18,9 @@ use std::{
     process::ExitCode,
 };
 
-use anyhow::anyhow;
+use anyhow::{anyhow, bail};
 use clap::{CommandFactory as _, Parser, Subcommand};
+use weir_contract::Selection;
 use weir_service::config::{check_environment, read};
 
 use crate::{config::File, terminal};
@@ -107,6 +108,15 @@ fn file(path: Option<&Path>) -> anyhow::Result<File> {
     variables(&Cli::command(), &mut known);
     check_environment(known.iter().map(String::as_str))?;
     Ok(path.map(read::<File>).transpose()?.unwrap_or_default())
+}
+
+/// The record types that `records` selects: at least one.
+fn selection(records: &str) -> anyhow::Result<Selection> {
+    let selection = Selection::parse(records)?;
+    if selection.types().next().is_none() {
+        bail!("records `{records}` select no record type; `weir records` lists them");
+    }
+    Ok(selection)
 }
 
 /// The variables of the environment that a command and those below it know.

@@ -3,18 +3,17 @@
 use std::{path::PathBuf, process::ExitCode, time::Duration};
 
 use anyhow::{Context as _, bail};
-use clap::CommandFactory as _;
-use weir_contract::{RecordType, Selection};
+use weir_contract::RecordType;
 use weir_engine::Limits;
 use weir_service::{
-    config::{check_environment, over, read},
+    config::over,
     health::Health,
     http::{self, HttpConfig},
     kafka::KafkaConfig,
     logs, metrics, stop,
 };
 
-use super::{Cli, to_stdout};
+use super::{file, selection, to_stdout};
 use crate::{
     config::File,
     processor::{self, ProcessorConfig, Settings, metrics::METRICS},
@@ -71,11 +70,7 @@ struct InForce {
 }
 
 pub fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
-    let command = Cli::command();
-    let known = command.get_subcommands().flat_map(|command| command.get_arguments());
-    let known: Vec<_> = known.filter_map(|argument| argument.get_env()?.to_str()).collect();
-    check_environment(known)?;
-    let file = arguments.config.as_deref().map(read::<File>).transpose()?.unwrap_or_default();
+    let file = file(arguments.config.as_deref())?;
     let kafka = over(&arguments.kafka, &file.kafka)?;
     let in_force = InForce {
         settings: over(&over(&arguments.settings, &file.processor)?, &defaults(kafka.topic_prefix())?)?,
@@ -127,10 +122,7 @@ fn settings(in_force: &InForce) -> anyhow::Result<Settings> {
     config.check()?;
     in_force.kafka.check()?;
     let records = config.records.as_deref().unwrap_or_default();
-    let selection = Selection::parse(records)?;
-    if selection.types().next().is_none() {
-        bail!("records `{records}` select no record type; `weir records` lists them");
-    }
+    let selection = selection(records)?;
     if !selection.contains(RecordType::CaptureLoss) {
         bail!("records `{records}` leave out capture_loss: what is lost has to be told somewhere");
     }

@@ -3,15 +3,13 @@
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use anyhow::bail;
-use weir_contract::Selection;
 use weir_service::config::over;
 use weir_service::health::Health;
 use weir_service::http::{self, HttpConfig};
 use weir_service::kafka::KafkaConfig;
 use weir_service::{logs, metrics, stop};
 
-use super::{EXIT_INCOMPLETE, file, to_stdout};
+use super::{EXIT_INCOMPLETE, file, selection, to_stdout};
 use crate::config::File;
 use crate::sink::{
     self, METRICS, Settings,
@@ -79,11 +77,7 @@ pub fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
     kafka.check()?;
     lake.check()?;
     sink.check()?;
-    let records = sink.records.as_deref().unwrap_or_default();
-    let selection = Selection::parse(records)?;
-    if selection.types().next().is_none() {
-        bail!("records `{records}` select no record type; `weir records` lists them");
-    }
+    let selection = selection(sink.records.as_deref().unwrap_or_default())?;
     if arguments.check {
         terminal::tell("the settings are fine");
         return Ok(ExitCode::SUCCESS);

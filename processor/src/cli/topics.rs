@@ -2,11 +2,10 @@
 
 use std::{fmt::Write as _, path::PathBuf, process::ExitCode};
 
-use anyhow::bail;
 use weir_contract::Selection;
 use weir_service::{config::over, kafka::KafkaConfig};
 
-use super::{EXIT_INCOMPLETE, file, to_stdout};
+use super::{EXIT_INCOMPLETE, file, selection, to_stdout};
 use crate::{
     config::File,
     terminal,
@@ -103,11 +102,7 @@ fn with_settings(
     }
     kafka.check()?;
     config.check()?;
-    let records = config.records.as_deref().unwrap_or_default();
-    let selection = Selection::parse(records)?;
-    if selection.types().next().is_none() {
-        bail!("records `{records}` select no record type; `weir records` lists them");
-    }
+    let selection = selection(config.records.as_deref().unwrap_or_default())?;
     let wanted = topics::wanted(&kafka, &config, selection)?;
     if arguments.check {
         terminal::tell("the settings are fine");

@@ -20,6 +20,7 @@ use std::{
 use weir_agent::{
     Batcher, Filter, LOCAL_BATCH_BYTES, LiveError, LiveHandles, LiveOptions, Merge, Merged, Outcome,
     inputs::{self, Inputs},
+    random_epoch,
 };
 use weir_contract::Selection;
 use weir_engine::{Counters, Limits};
@@ -146,14 +147,9 @@ pub fn run(settings: &Settings, stop: &Arc<AtomicBool>) -> anyhow::Result<Report
     })
 }
 
-/// A number that nobody outside can know: the key of hash tables, which no record shows, and the epoch
-/// of a live capture.
+/// A number that nobody outside can know: the key of hash tables, which no record shows.
 fn random() -> u64 {
     RandomState::new().hash_one(0)
-}
-
-fn random_epoch() -> i64 {
-    (random() >> 1).cast_signed()
 }
 
 /// One run of a sensor.

@@ -2,6 +2,7 @@
 
 use anyhow::bail;
 use serde::{Deserialize, Serialize};
+use weir_service::config::check_ranges;
 
 /// What `weir processor` can be told, wherever it is said.
 #[derive(Debug, Default, Clone, PartialEq, clap::Args, Serialize, Deserialize)]
@@ -81,7 +82,7 @@ impl ProcessorConfig {
     ///
     /// Names the setting and what it may be.
     pub fn check(&self) -> anyhow::Result<()> {
-        let numbers = [
+        check_ranges(&[
             ("workers", self.workers, 1, 1024),
             ("flows", self.flows, 1, u32::MAX),
             ("fragment-bytes", self.fragment_bytes, 1, u32::MAX),
@@ -90,12 +91,7 @@ impl ProcessorConfig {
             ("session-timeout-ms", self.session_timeout_ms, 1000, 300_000),
             ("transaction-timeout-ms", self.transaction_timeout_ms, 1000, 900_000),
             ("snapshot-age-ms", self.snapshot_age_ms, 1, u32::MAX),
-        ];
-        for (name, number, least, most) in numbers {
-            if let Some(number) = number.filter(|number| !(least..=most).contains(number)) {
-                bail!("{name} is {number}, but may be {least} to {most}");
-            }
-        }
+        ])?;
         for (name, text) in [("group", &self.group), ("instance", &self.instance)] {
             let fine = |letter: char| letter.is_ascii_alphanumeric() || "._-".contains(letter);
             if let Some(text) =

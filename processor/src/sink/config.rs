@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use anyhow::bail;
 use serde::{Deserialize, Serialize};
+use weir_service::config::check_ranges;
 
 use super::roll::Rolling;
 use super::store::credentials::Origin;
@@ -227,21 +228,14 @@ impl SinkConfig {
     ///
     /// Names the setting, and what it may be.
     pub fn check(&self) -> anyhow::Result<()> {
-        let bounds = [
+        check_ranges(&[
             ("file-mib", self.file_mib, 1, 1024),
             ("file-seconds", self.file_seconds, 1, 86_400),
             ("small-file-seconds", self.small_file_seconds, 1, 86_400),
             ("memory-mib", self.memory_mib, 64, 1 << 20),
             ("workers", self.workers, 1, 256),
             ("uploads", self.uploads, 1, 256),
-        ];
-        for (name, value, least, most) in bounds {
-            if let Some(value) = value
-                && !(least..=most).contains(&value)
-            {
-                bail!("{name} is {value}, but may be {least} to {most}");
-            }
-        }
+        ])?;
         if self.group.as_deref() == Some("") {
             bail!("group is empty: name the consumer group");
         }

@@ -2,6 +2,7 @@
 
 use anyhow::bail;
 use serde::{Deserialize, Serialize};
+use weir_service::config::check_ranges;
 
 /// What the topics should be like.
 #[derive(Debug, Default, Clone, PartialEq, clap::Args, Serialize, Deserialize)]
@@ -78,18 +79,13 @@ impl TopicsConfig {
     ///
     /// Names the setting and what it may be.
     pub fn check(&self) -> anyhow::Result<()> {
-        let numbers = [
-            ("partitions", self.partitions, 4096),
-            ("replication", self.replication, 100),
-            ("min-insync", self.min_insync, 100),
-            ("packet-hours", self.packet_hours, 24 * 3650),
-            ("record-hours", self.record_hours, 24 * 3650),
-        ];
-        for (name, number, most) in numbers {
-            if let Some(number) = number.filter(|number| !(1..=most).contains(number)) {
-                bail!("{name} is {number}, but may be 1 to {most}");
-            }
-        }
+        check_ranges(&[
+            ("partitions", self.partitions, 1, 4096),
+            ("replication", self.replication, 1, 100),
+            ("min-insync", self.min_insync, 1, 100),
+            ("packet-hours", self.packet_hours, 1, 24 * 3650),
+            ("record-hours", self.record_hours, 1, 24 * 3650),
+        ])?;
         if self.replication.is_some_and(|replication| self.min_insync() > replication) {
             bail!("min-insync is {}, but there are only as many copies as replication says", self.min_insync());
         }
