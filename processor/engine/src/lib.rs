@@ -43,6 +43,8 @@ mod snapshot;
 #[cfg(test)]
 #[allow(dead_code, clippy::unwrap_used)]
 mod testing;
+#[allow(dead_code, unused_imports, reason = "its users land next")]
+mod tls;
 
 pub use cursor::{Cursor, Malformed};
 pub use engine::{Counters, Engine, PushError};

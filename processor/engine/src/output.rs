@@ -100,6 +100,11 @@ impl Output {
         self.selection.contains(R::TYPE)
     }
 
+    /// Complains about something that does not end the decoding.
+    pub fn note(&mut self, malformed: Malformed) {
+        self.writer.note(malformed);
+    }
+
     pub(crate) fn begin_packet(&mut self, sensor_prefix: &[u8], packet_number: i64, ts_ns: i64) {
         let writer = &mut self.writer;
         writer.ts_ns = ts_ns;

@@ -1,0 +1,57 @@
+//! The hellos of TLS, which TCP, datagrams and QUIC carry in different wrappings: their records, their
+//! fingerprints, and what a summary keeps of them.
+//!
+//! Whoever unwraps a ClientHello gives its body to [`client_hello`], that of a ServerHello to
+//! [`server_hello`].
+
+mod cipher_suites;
+mod client_hello;
+mod client_record;
+mod extension;
+mod fingerprint;
+mod names;
+mod numbers;
+mod server_hello;
+mod server_record;
+#[cfg(test)]
+mod tests;
+
+pub(crate) use client_hello::{ClientHello, Offer};
+pub(crate) use client_record::client_hello;
+pub(crate) use server_hello::{Choice, ServerHello};
+pub(crate) use server_record::server_hello;
+
+/// What carries a handshake.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, serde::Serialize, serde::Deserialize)]
+pub(crate) enum Transport {
+    /// Records of TLS on TCP.
+    #[default]
+    Tls,
+    /// Records of DTLS in datagrams.
+    Dtls,
+    /// CRYPTO frames of QUIC.
+    Quic,
+}
+
+impl Transport {
+    /// As in the records' field `transport`.
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Self::Tls => "tls",
+            Self::Dtls => "dtls",
+            Self::Quic => "quic",
+        }
+    }
+}
+
+/// What is known of a message before its body is read.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Wrapping {
+    pub(crate) transport: Transport,
+    /// Version that the record layer names; QUIC has none.
+    pub(crate) record_version: Option<u16>,
+    /// Bytes of the body, as the message's header has them.
+    pub(crate) handshake_bytes: u32,
+    /// Time of the packet in which the message began, ns.
+    pub(crate) began_ns: i64,
+}
