@@ -75,6 +75,11 @@ pub struct DecodeConfig {
     #[arg(long, value_name = "N", env = "WEIR_FRAGMENT_BYTES", hide_env = true, help_heading = "Resources")]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub fragment_bytes: Option<u32>,
+
+    /// Bytes of streams kept at once: what waits for its turn or for more [default: 536870912].
+    #[arg(long, value_name = "N", env = "WEIR_STREAM_BYTES", hide_env = true, help_heading = "Resources")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub stream_bytes: Option<u32>,
 }
 
 impl TryFrom<String> for Format {
@@ -130,6 +135,7 @@ impl DecodeConfig {
             ("partitions", self.partitions, 1, 4096),
             ("flows", self.flows, 1, u32::MAX),
             ("fragment-bytes", self.fragment_bytes, 1, u32::MAX),
+            ("stream-bytes", self.stream_bytes, 1, u32::MAX),
         ])?;
         if self.out.as_deref() == Some("") {
             bail!("out is empty, but must be a folder, or `-` for the standard output");

@@ -9,7 +9,7 @@ pub struct Malformed {
     pub reason: WeirdReason,
     /// What exactly, as a fixed text.
     pub detail: &'static str,
-    /// Offset in bytes from the beginning of the packet.
+    /// Offset in bytes from the beginning of the packet, or of the stream.
     pub offset: u32,
     /// Bytes that were needed at the offset and bytes that were there, where too few were.
     pub shortage: Option<(u32, u32)>,
@@ -36,6 +36,11 @@ impl<'a> Cursor<'a> {
     /// Reads `message`, which begins the packet.
     pub fn new(message: &'a [u8]) -> Self {
         Self { message, position: 0, base: 0 }
+    }
+
+    /// Reads `message`, which stands at an offset in a stream; offsets count from the stream's beginning.
+    pub fn in_stream(message: &'a [u8], offset: u64) -> Self {
+        Self { message, position: 0, base: u32::try_from(offset).unwrap_or(u32::MAX) }
     }
 
     /// Offset of the next byte in the packet.

@@ -14,17 +14,13 @@ use crate::{
     cursor::Malformed,
     datagram::{Expectations, Running},
     defrag::{Fragments, Incomplete},
-    flow::{Ended, FlowTable, Identity, Seen, write_connection},
+    flow::{Ended, FlowTable, Identity, Seen, protocol, write_connection},
     layers::{Arrival, State, Table, Walk},
     limits::Limits,
-    output::{Output, RecordSink, Scope},
+    output::{AFTERWARDS, Output, RecordSink, Scope},
     sensors::{Arrival as BatchArrival, Gap, Loss, Sensor, Sensors},
     slab::Slab,
 };
-
-/// First ordinal of what a packet's datagram is found to lack after the packet. More than a packet causes
-/// at once.
-const AFTERWARDS: u32 = 1 << 16;
 
 /// Records are handed to the sink when so many bytes of them have gathered.
 const DRAIN_BYTES: usize = 256 << 10;
@@ -34,6 +30,7 @@ pub struct Engine {
     pub(crate) state: State,
     pub(crate) sensors: Sensors,
     pub(crate) counters: Counters,
+    stream_bytes_max: usize,
 }
 
 /// What an engine has counted since it was made.
@@ -57,6 +54,9 @@ pub struct Counters {
     /// Packets of batches that never came.
     #[serde(skip)]
     pub lost_packets: u64,
+    /// Connections that were read no further because parsers held too much memory.
+    #[serde(skip)]
+    pub evicted_streams: u64,
 }
 
 impl Counters {
@@ -70,6 +70,7 @@ impl Counters {
         self.failed_packets += other.failed_packets;
         self.repeated_batches += other.repeated_batches;
         self.lost_packets += other.lost_packets;
+        self.evicted_streams += other.evicted_streams;
     }
 
     /// These, so far from an overflow that they can go on.
@@ -84,6 +85,7 @@ impl Counters {
             failed_packets: bounded(self.failed_packets),
             repeated_batches: bounded(self.repeated_batches),
             lost_packets: bounded(self.lost_packets),
+            evicted_streams: bounded(self.evicted_streams),
         }
     }
 }
@@ -115,6 +117,8 @@ impl Engine {
         let state = State {
             flows: FlowTable::new(seed, limits.flows),
             parsers: Slab::default(),
+            conversations: Slab::default(),
+            held_bytes: 0,
             expectations: Expectations::default(),
             fragments: Fragments::new(limits.fragment_bytes),
             out: Output::new(selection),
@@ -122,7 +126,8 @@ impl Engine {
             parsing: None,
             path: String::new(),
         };
-        Self { state, sensors: Sensors::default(), counters: Counters::default() }
+        let stream_bytes_max = limits.stream_bytes;
+        Self { state, sensors: Sensors::default(), counters: Counters::default(), stream_bytes_max }
     }
 
     /// Decodes a batch, unless it came before. Records of flows that its watermark ends follow those of its
@@ -298,23 +303,24 @@ impl Engine {
         Walk::new(&mut self.state, arrival).run();
         if self.state.flows.has_ended() {
             self.state.out.end_packet();
-            for (flow, detail, reason) in self.state.flows.take_ended() {
-                let State { out, parsers, .. } = &mut self.state;
+            for (flow, mut detail, reason) in self.state.flows.take_ended() {
+                self.state.finish_detached(&flow, &mut detail, &self.sensors);
+                let State { out, parsers, held_bytes, .. } = &mut self.state;
                 let ended = Ended { flow: &flow, detail: &detail, reason };
-                write_ended(ended, &self.sensors, out, parsers, &mut self.counters);
+                write_ended(ended, &self.sensors, out, parsers, held_bytes, &mut self.counters);
             }
+        }
+        if self.state.held_bytes > self.stream_bytes_max {
+            self.counters.evicted_streams += self.state.evict_streams(self.stream_bytes_max, &self.sensors);
         }
     }
 
     /// Takes back what a packet caused whose parser panicked, and removes that parser.
     fn fail(&mut self, sensor: u16, flow: u32, packet: Packet<'_>, mark: usize) {
         self.counters.failed_packets += 1;
-        let State { out, flows, parsers, .. } = &mut self.state;
-        out.truncate(mark);
-        let layer = flows.get(flow).map_or("", |flow| flow.service().name());
-        if let Some(parser) = flows.parser(flow) {
-            parsers.remove(parser);
-        }
+        self.state.out.truncate(mark);
+        let layer = self.state.drop_parser(flow);
+        let State { out, flows, .. } = &mut self.state;
         flows.fail_parser(flow);
         let Some(of) = self.sensors.get(sensor) else { return };
         out.begin_packet(&of.prefix, packet.number, packet.ts_ns);
@@ -362,8 +368,10 @@ impl Engine {
     fn end_flows(&mut self, flows: &[u32], reason: record::EndReason, sink: &mut impl RecordSink) {
         self.state.out.end_packet();
         for &flow in flows {
-            let State { out, parsers, flows, .. } = &mut self.state;
-            flows.end(flow, reason, |ended| write_ended(ended, &self.sensors, out, parsers, &mut self.counters));
+            self.state.finish_stream(flow, &self.sensors);
+            let State { out, parsers, flows, held_bytes, .. } = &mut self.state;
+            let counters = &mut self.counters;
+            flows.end(flow, reason, |ended| write_ended(ended, &self.sensors, out, parsers, held_bytes, counters));
             if self.state.out.pending_bytes() > DRAIN_BYTES {
                 self.state.out.drain_to(sink);
             }
@@ -400,13 +408,17 @@ fn write_ended(
     sensors: &Sensors,
     out: &mut Output,
     parsers: &mut Slab<Running>,
+    held_bytes: &mut usize,
     counters: &mut Counters,
 ) {
     let Ended { flow, detail, reason } = ended;
     let mut identity = detail.identity;
-    if let Some(parser) = flow.parser() {
-        identity = identity.or(parsers.get(parser).and_then(|running| running.identity));
-        parsers.remove(parser);
+    // A connection's was finished before.
+    if let Some(parser) = flow.parser().filter(|_| flow.key().protocol() != protocol::TCP)
+        && let Some(running) = parsers.take(parser)
+    {
+        identity = identity.or(running.identity);
+        *held_bytes -= running.counted_bytes;
     }
     counters.late_flows += u64::from(flow.is_late());
     counters.evicted_flows += u64::from(reason == record::EndReason::Evicted);

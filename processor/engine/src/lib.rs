@@ -40,6 +40,7 @@ mod protocols;
 mod sensors;
 mod slab;
 mod snapshot;
+mod stream;
 #[cfg(test)]
 #[allow(dead_code, clippy::unwrap_used)]
 mod testing;

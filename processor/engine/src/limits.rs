@@ -9,13 +9,20 @@ pub struct Limits {
     pub flows: usize,
     /// Bytes of fragments that wait for the rest of their datagram.
     pub fragment_bytes: usize,
+    /// Bytes that parsers of streams and datagrams hold: what waits for its turn, for more, or for an answer.
+    /// With more, the connections that were silent longest are read no further.
+    pub stream_bytes: usize,
 }
 
 impl Limits {
     /// What a process may hold by default, divided among `partitions` engines.
     pub fn per_partition(partitions: u32) -> Self {
         let partitions = usize::try_from(partitions.max(1)).unwrap_or(usize::MAX);
-        Self { flows: (2_000_000 / partitions).max(1), fragment_bytes: ((64 << 20) / partitions).max(1 << 20) }
+        Self {
+            flows: (2_000_000 / partitions).max(1),
+            fragment_bytes: ((64 << 20) / partitions).max(1 << 20),
+            stream_bytes: ((512 << 20) / partitions).max(1 << 20),
+        }
     }
 }
 

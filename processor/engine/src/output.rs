@@ -57,6 +57,9 @@ impl Vlans {
     }
 }
 
+/// First ordinal of what turns out after a packet. More than a packet causes at once.
+pub(crate) const AFTERWARDS: u32 = 1 << 16;
+
 /// At most so many complaints of one packet are kept.
 const NOTES_MAX: usize = 16;
 
@@ -111,6 +114,7 @@ impl Output {
         writer.packet_number = packet_number;
         writer.from_responder = false;
         writer.ordinals.clear();
+        writer.first_ordinal = 0;
         writer.notes.clear();
         writer.scope = Scope::default();
         writer.prefix.clear();
@@ -135,6 +139,12 @@ impl Output {
     ) {
         self.begin_packet(sensor_prefix, packet_number, ts_ns);
         self.writer.ordinals.push(first);
+    }
+
+    /// As [`Self::begin_packet`] of a packet that is over, for what a wait for more packets caused.
+    pub(crate) fn begin_afterwards(&mut self, sensor_prefix: &[u8], packet_number: i64, ts_ns: i64) {
+        self.begin_packet(sensor_prefix, packet_number, ts_ns);
+        self.writer.first_ordinal = AFTERWARDS;
     }
 
     /// Changes the sensor of the records to come.
@@ -166,6 +176,11 @@ impl Output {
 
     pub(crate) fn scope(&self) -> Scope {
         self.writer.scope
+    }
+
+    /// Complains about something that does not end the decoding.
+    pub fn note(&mut self, malformed: Malformed) {
+        self.writer.note(malformed);
     }
 
     /// The complaint that was noted first, which is forgotten here.
@@ -271,6 +286,8 @@ struct Writer {
     own: Vec<u8>,
     /// Types that the packet has caused records of without a connection, and how many.
     ordinals: Vec<(RecordType, u32)>,
+    /// Ordinal of the first of each type.
+    first_ordinal: u32,
     notes: VecDeque<Malformed>,
 }
 
@@ -311,8 +328,8 @@ impl Writer {
                 *next - 1
             }
             None => {
-                self.ordinals.push((record_type, 1));
-                0
+                self.ordinals.push((record_type, self.first_ordinal + 1));
+                self.first_ordinal
             }
         }
     }

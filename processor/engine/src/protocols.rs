@@ -1,6 +1,6 @@
 //! Which protocols the engine decodes, and what names them on the wire.
 
-use crate::{datagram::PARSERS, layers::LAYERS};
+use crate::{datagram, layers::LAYERS, stream};
 
 /// A protocol the engine decodes.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -11,7 +11,8 @@ pub struct Protocol {
     pub keys: Vec<(&'static str, u32)>,
 }
 
-/// All protocols that the engine decodes: first layers, then those of datagrams.
+/// All protocols that the engine decodes: first layers, then those of datagrams, then those of streams. One that is
+/// both has both.
 ///
 /// ```
 /// let dns = weir_engine::protocols().find(|protocol| protocol.name == "dns");
@@ -21,9 +22,13 @@ pub fn protocols() -> impl Iterator<Item = Protocol> {
     let layers = LAYERS
         .iter()
         .map(|layer| Protocol { name: layer.name, keys: layer.keys.iter().map(|key| key.kind_and_value()).collect() });
-    let datagrams = PARSERS.iter().map(|parser| Protocol {
+    let datagrams = datagram::PARSERS.iter().map(|parser| Protocol {
         name: parser.name,
         keys: parser.ports.iter().map(|&port| ("udp_port", port.into())).collect(),
     });
-    layers.chain(datagrams)
+    let streams = stream::PARSERS.iter().map(|parser| Protocol {
+        name: parser.name,
+        keys: parser.ports.iter().map(|&port| ("tcp_port", port.into())).collect(),
+    });
+    layers.chain(datagrams).chain(streams)
 }

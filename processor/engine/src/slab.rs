@@ -41,6 +41,14 @@ impl<T> Slab<T> {
         u32::try_from(full * CHUNK + chunk.len() - 1).unwrap_or(u32::MAX)
     }
 
+    /// Takes a value out.
+    pub(crate) fn take(&mut self, index: u32) -> Option<T> {
+        let value = self.slot(index)?.take()?;
+        self.free.push(index);
+        self.len -= 1;
+        Some(value)
+    }
+
     /// Drops a value where it is.
     pub(crate) fn remove(&mut self, index: u32) {
         if let Some(slot @ Some(_)) = self.slot(index) {

@@ -4,16 +4,17 @@ use prost::Message as _;
 use serde::{Serialize, de::DeserializeOwned};
 use weir_contract::{
     Selection,
-    record::{EngineState, GapState, Section, SensorState},
+    record::{EngineState, FlowState, GapState, Section, SensorState},
 };
 
 use crate::{
     datagram::{ParserState, Running},
     defrag::Fragments,
     engine::{Counters, Engine},
-    flow::snapshot::section,
+    flow::{protocol, snapshot::section},
     limits::Limits,
     sensors::{Gap, Heard, Sensor, Sensors},
+    stream::Conversation,
 };
 
 /// What this release writes and reads.
@@ -42,7 +43,12 @@ impl Engine {
     pub fn snapshot(&self) -> Vec<u8> {
         let parsers = &self.state.parsers;
         let flows = self.state.flows.save().map(|(mut flow, parser)| {
-            flow.decoder = parser.and_then(|parser| save_parser(&parsers.get(parser)?.state));
+            if flow.ip_protocol == u32::from(protocol::TCP) {
+                let conversation = parser.and_then(|parser| self.state.conversations.get(parser));
+                (flow.stream, flow.decoder) = conversation.map(save_conversation).unwrap_or_default();
+            } else {
+                flow.decoder = parser.and_then(|parser| save_parser(&parsers.get(parser)?.state));
+            }
             flow
         });
         let state = EngineState {
@@ -60,6 +66,7 @@ impl Engine {
             gap: self.sensors.gap.map(save_gap),
             repeated_batches: self.counters.repeated_batches,
             lost_packets: self.counters.lost_packets,
+            evicted_streams: self.counters.evicted_streams,
         };
         state.encode_to_vec()
     }
@@ -82,8 +89,7 @@ impl Engine {
         let mut engine = Self::new(saved.seed, limits, selection);
         engine.load_sensors(&saved);
         for flow in &saved.flows {
-            let parser = flow.decoder.as_ref().and_then(load_parser);
-            let parser = parser.map(|parser| engine.state.parsers.insert(Running::new(parser)));
+            let parser = engine.load_parser(flow);
             engine.state.flows.load(flow, parser).ok_or_else(|| damaged("a flow lacks a field"))?;
         }
         engine.state.flows.set_free_indexes(&saved.free_indexes);
@@ -91,9 +97,22 @@ impl Engine {
         engine.state.fragments = fragments.ok_or_else(|| damaged("the fragments can't be read"))?;
         engine.state.expectations = load(saved.expectations).unwrap_or_default();
         let counters: Counters = load(saved.counters).unwrap_or_default();
-        let (repeated_batches, lost_packets) = (saved.repeated_batches, saved.lost_packets);
-        engine.counters = Counters { repeated_batches, lost_packets, ..counters }.bounded();
+        let EngineState { repeated_batches, lost_packets, evicted_streams, .. } = saved;
+        engine.counters = Counters { repeated_batches, lost_packets, evicted_streams, ..counters }.bounded();
         Ok(engine)
+    }
+
+    /// Puts the decoder of a flow in its place.
+    fn load_parser(&mut self, flow: &FlowState) -> Option<u32> {
+        if let Some(stream) = &flow.stream {
+            let mut conversation = load_conversation(stream, flow.decoder.as_ref())?;
+            conversation.recount(&mut self.state.held_bytes);
+            return Some(self.state.conversations.insert(conversation));
+        }
+        let mut running = Running::new(load_parser(flow.decoder.as_ref()?)?);
+        running.counted_bytes = running.state.held_bytes();
+        self.state.held_bytes += running.counted_bytes;
+        Some(self.state.parsers.insert(running))
     }
 
     /// What is known of sensors' runs, without their flows: enough for an engine that goes on without its
@@ -190,6 +209,20 @@ fn load_gap(state: &GapState) -> Gap {
 fn save_parser(parser: &ParserState) -> Option<Section> {
     let (name, data) = parser.save();
     data.ok().map(|data| section(name, data))
+}
+
+/// Its directions, and its parser.
+fn save_conversation(conversation: &Conversation) -> (Option<Section>, Option<Section>) {
+    let lanes = conversation.save().ok();
+    let parser = conversation.save_parser();
+    (lanes.map(|lanes| section("stream", lanes)), parser.map(|(name, state)| section(name, state)))
+}
+
+fn load_conversation(lanes: &Section, parser: Option<&Section>) -> Option<Conversation> {
+    if lanes.version != 1 || parser.is_some_and(|parser| parser.version != 1) {
+        return None;
+    }
+    Conversation::load(&lanes.data, parser.map(|parser| (&parser.name[..], &parser.data[..])))
 }
 
 fn load_parser(saved: &Section) -> Option<ParserState> {

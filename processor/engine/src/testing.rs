@@ -30,6 +30,56 @@ pub(crate) fn udp_back(src_port: u16, dst_port: u16, payload: &[u8]) -> Vec<u8> 
     frame
 }
 
+/// A frame with a TCP segment between a client, 10.0.0.1 port 40000, and a server, 10.0.0.2. `flags` has the
+/// bits of the header.
+pub(crate) fn tcp(from_client: bool, server_port: u16, flags: u16, numbers: (u32, u32), payload: &[u8]) -> Vec<u8> {
+    let (sequence, acknowledgement) = numbers;
+    let ports = if from_client { [40_000, server_port] } else { [server_port, 40_000] };
+    let mut segment: Vec<u8> = ports.into_iter().flat_map(u16::to_be_bytes).collect();
+    segment.extend(sequence.to_be_bytes());
+    segment.extend(acknowledgement.to_be_bytes());
+    segment.extend((5 << 12 | flags).to_be_bytes());
+    segment.extend([0xff, 0xff, 0, 0, 0, 0]);
+    segment.extend(payload);
+    let mut frame = Vec::new();
+    let ends = if from_client { [[10, 0, 0, 1], [10, 0, 0, 2]] } else { [[10, 0, 0, 2], [10, 0, 0, 1]] };
+    PacketBuilder::ethernet2([2, 0, 0, 0, 0, 1], [2, 0, 0, 0, 0, 2])
+        .ipv4(ends[0], ends[1], 64)
+        .write(&mut frame, etherparse::IpNumber::TCP, &segment)
+        .unwrap();
+    frame
+}
+
+/// Frames of a whole TCP connection: handshake, what each side says in turn (true for the client) in segments
+/// of at most `segment_bytes`, each acknowledged, and both FINs.
+pub(crate) fn tcp_connection(server_port: u16, turns: &[(bool, &[u8])], segment_bytes: usize) -> Vec<Vec<u8>> {
+    const FIN: u16 = 1;
+    const SYN: u16 = 2;
+    const ACK: u16 = 16;
+    // The server's numbers wrap around.
+    let mut next = [u32::MAX - 5, 1000];
+    let mut frames = Vec::new();
+    let mut send = |from_client: bool, flags: u16, payload: &[u8]| {
+        let (own, other) = (usize::from(from_client), usize::from(!from_client));
+        frames.push(tcp(from_client, server_port, flags, (next[own], next[other]), payload));
+        let virtual_bytes = u32::from(flags & (SYN | FIN) != 0);
+        next[own] = next[own].wrapping_add(u32::try_from(payload.len()).unwrap() + virtual_bytes);
+    };
+    send(true, SYN, b"");
+    send(false, SYN | ACK, b"");
+    send(true, ACK, b"");
+    for (from_client, said) in turns {
+        for segment in said.chunks(segment_bytes) {
+            send(*from_client, ACK, segment);
+            send(!*from_client, ACK, b"");
+        }
+    }
+    send(true, FIN | ACK, b"");
+    send(false, FIN | ACK, b"");
+    send(true, ACK, b"");
+    frames
+}
+
 /// A frame with an IPv4 packet of any protocol from 10.0.0.1 to 10.0.0.2.
 pub(crate) fn ipv4(protocol: u8, payload: &[u8]) -> Vec<u8> {
     let mut frame = Vec::new();

@@ -122,6 +122,7 @@ fn with_defaults(config: &DecodeConfig) -> anyhow::Result<DecodeConfig> {
         partitions: Some(PARTITIONS),
         flows: u32::try_from(limits.flows).ok(),
         fragment_bytes: u32::try_from(limits.fragment_bytes).ok(),
+        stream_bytes: u32::try_from(limits.stream_bytes).ok(),
     };
     over(config, &defaults)
 }
@@ -152,6 +153,7 @@ fn settings(config: &DecodeConfig, input: Input) -> anyhow::Result<Settings> {
         limits: Limits {
             flows: share(config.flows).unwrap_or(standard.flows),
             fragment_bytes: share(config.fragment_bytes).unwrap_or(standard.fragment_bytes),
+            stream_bytes: share(config.stream_bytes).unwrap_or(standard.stream_bytes),
         },
     })
 }

@@ -137,6 +137,7 @@ impl Report {
             (self.counters.late_flows, "flows that began later than the watermark allowed"),
             (self.counters.evicted_flows, "flows written early: --flows was reached"),
             (self.counters.evicted_datagrams, "datagrams given up: --fragment-bytes was reached"),
+            (self.counters.evicted_streams, "connections read no further: --stream-bytes was reached"),
         ];
         let losses: Vec<_> = losses.into_iter().filter(|(number, _)| *number > 0).collect();
         if losses.is_empty() {

@@ -44,6 +44,11 @@ pub const METRICS: &[Metric] = &[
     counter("weir_processor_evicted_flows_total", &[], "Flows written early since the flow table was full."),
     counter("weir_processor_evicted_datagrams_total", &[], "Datagrams given up since fragments took too much memory."),
     counter(
+        "weir_processor_evicted_streams_total",
+        &[],
+        "Connections read no further since parsers held too much memory.",
+    ),
+    counter(
         "weir_processor_failed_packets_total",
         &[],
         "Packets at which a decoder failed; they are in the dead letters.",

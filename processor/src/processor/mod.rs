@@ -178,10 +178,13 @@ pub fn run(settings: Settings, stop: &Arc<AtomicBool>, health: &Health) -> anyho
 /// What decides which records packets give.
 fn fingerprint(settings: &Settings) -> Fingerprint {
     let types: Vec<_> = settings.selection.types().map(|of| of.name()).collect();
-    let Limits { flows, fragment_bytes } = settings.limits;
+    let Limits { flows, fragment_bytes, stream_bytes } = settings.limits;
     Fingerprint {
         version: env!("CARGO_PKG_VERSION").to_owned(),
-        settings: format!("flows={flows} fragment-bytes={fragment_bytes} records={}", types.join(",")),
+        settings: format!(
+            "flows={flows} fragment-bytes={fragment_bytes} stream-bytes={stream_bytes} records={}",
+            types.join(",")
+        ),
     }
 }
 

@@ -49,6 +49,12 @@ pub struct ProcessorConfig {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub fragment_bytes: Option<u32>,
 
+    /// Bytes of streams kept at once for all partitions: what waits for its turn or for more
+    /// [default: 536870912].
+    #[arg(long, value_name = "N", env = "WEIR_STREAM_BYTES", hide_env = true, help_heading = "Resources")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub stream_bytes: Option<u32>,
+
     /// Shortest time between two transactions, ms [default: 1000].
     #[arg(long, value_name = "MS", env = "WEIR_COMMIT_INTERVAL_MS", hide_env = true, help_heading = "Timing")]
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -86,6 +92,7 @@ impl ProcessorConfig {
             ("workers", self.workers, 1, 1024),
             ("flows", self.flows, 1, u32::MAX),
             ("fragment-bytes", self.fragment_bytes, 1, u32::MAX),
+            ("stream-bytes", self.stream_bytes, 1, u32::MAX),
             ("commit-interval-ms", self.commit_interval_ms, 1, 60_000),
             ("commit-interval-max-ms", self.commit_interval_max_ms, 1, 60_000),
             ("session-timeout-ms", self.session_timeout_ms, 1000, 300_000),

@@ -132,6 +132,7 @@ impl Work {
         let limits = weir_engine::Limits {
             flows: share(settings.limits.flows),
             fragment_bytes: share(settings.limits.fragment_bytes),
+            stream_bytes: share(settings.limits.stream_bytes),
         };
         let rules = Rules {
             topic: shared.topics.packets.clone(),
@@ -459,6 +460,7 @@ fn tell_counters(before: &Counters, now: &Counters) {
     counter!("weir_processor_late_flows_total").increment(since(|counters| counters.late_flows));
     counter!("weir_processor_evicted_flows_total").increment(since(|counters| counters.evicted_flows));
     counter!("weir_processor_evicted_datagrams_total").increment(since(|counters| counters.evicted_datagrams));
+    counter!("weir_processor_evicted_streams_total").increment(since(|counters| counters.evicted_streams));
     counter!("weir_processor_failed_packets_total").increment(since(|counters| counters.failed_packets));
     counter!("weir_processor_repeated_batches_total").increment(since(|counters| counters.repeated_batches));
     counter!("weir_processor_lost_packets_total").increment(since(|counters| counters.lost_packets));

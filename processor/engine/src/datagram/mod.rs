@@ -50,6 +50,11 @@ pub trait Datagram {
     /// Whether the first bytes of a flow are this protocol's.
     fn probe(bytes: &[u8]) -> Probe;
 
+    /// Bytes that the state holds on the heap, about: they count for the cap on memory.
+    fn held_bytes(_state: &Self::State) -> usize {
+        0
+    }
+
     /// Decodes one message into records. What was read before an error stays in the record.
     ///
     /// # Errors
@@ -159,11 +164,13 @@ pub(crate) struct Running {
     /// Identity of the flow, which the Connection needs as well: to hash it takes as long as to write it, and a
     /// flow of one packet has no other place to keep it in.
     pub(crate) identity: Option<Identity>,
+    /// Bytes that the state holds, as they were last counted for the cap.
+    pub(crate) counted_bytes: usize,
 }
 
 impl Running {
     pub(crate) fn new(state: ParserState) -> Self {
-        Self { state, identity: None }
+        Self { state, identity: None, counted_bytes: 0 }
     }
 }
 
@@ -211,6 +218,12 @@ macro_rules! datagrams {
             ) -> Result<(), Malformed> {
                 match self {
                     $(Self::$decoder(state) => $module::$decoder::parse(input, context, state, out),)+
+                }
+            }
+
+            pub(crate) fn held_bytes(&self) -> usize {
+                match self {
+                    $(Self::$decoder(state) => $module::$decoder::held_bytes(state),)+
                 }
             }
 

@@ -2,7 +2,12 @@
 
 use weir_contract::{EndReason, record};
 
-use super::{detail::Detail, key::FlowKey, side::Side, table::Ended};
+use super::{
+    detail::Detail,
+    key::FlowKey,
+    side::Side,
+    table::{Ended, Flow},
+};
 use crate::{
     flow::Identity,
     names::ip_protocol_name,
@@ -13,21 +18,37 @@ use crate::{
 pub(crate) fn write_connection(out: &mut Output, ended: Ended<'_>, identity: Identity) {
     let Ended { flow, detail, reason } = ended;
     let previous = out.scope();
-    out.set_scope(scope(flow.key(), flow.originator_is_high(), detail, identity), false);
+    out.set_scope(connection_scope(flow, detail, identity), false);
     if let Some(mut connection) = out.record::<record::Connection>() {
         connection.ts_ns = detail.first_ts_ns;
         connection.packet_number = detail.last_number;
         fill(&mut connection, flow.key(), detail, reason);
-        connection.service.push_str(flow.service().name());
+        push_service(&mut connection.service, flow, detail);
         connection.late = flow.is_late();
     }
     out.set_scope(previous, false);
 }
 
-fn scope(key: &FlowKey, originator_is_high: bool, detail: &Detail, identity: Identity) -> Scope {
+/// The protocols that were found in it, in that order.
+fn push_service(service: &mut String, flow: &Flow, detail: &Detail) {
+    service.push_str(flow.service().name());
+    for name in detail.services.names() {
+        if !service.is_empty() {
+            service.push(',');
+        }
+        service.push_str(name);
+    }
+}
+
+/// What the records of a connection have in common: endpoints from originator to responder.
+pub(crate) fn connection_scope(flow: &Flow, detail: &Detail, identity: Identity) -> Scope {
+    let key = flow.key();
     let ((low, high), (low_port, high_port)) = (key.addresses(), key.ports());
-    let (addresses, ports) =
-        if originator_is_high { ((high, low), (high_port, low_port)) } else { ((low, high), (low_port, high_port)) };
+    let (addresses, ports) = if flow.originator_is_high() {
+        ((high, low), (high_port, low_port))
+    } else {
+        ((low, high), (low_port, high_port))
+    };
     Scope {
         addresses: Some(addresses),
         ports,

@@ -12,6 +12,7 @@ use super::{
 use crate::{
     limits::{IdleClass, WEIRDS_MAX},
     output::Vlans,
+    stream::Services,
 };
 
 /// What is known of a flow.
@@ -40,6 +41,8 @@ pub(crate) struct Detail {
     /// Computed when it is first needed.
     pub(crate) identity: Option<Identity>,
     pub(super) weirds: Vec<WeirdBudget>,
+    /// Protocols of its streams.
+    pub(crate) services: Services,
 }
 
 /// How many weirds of a layer and reason were written.

@@ -20,9 +20,10 @@ mod tcp;
 mod tests;
 mod wheel;
 
-pub(crate) use connection::write_connection;
+pub(crate) use connection::{connection_scope, write_connection};
+pub(crate) use detail::Detail;
 pub(crate) use icmp::{icmpv4_ports, icmpv6_ports};
 pub(crate) use identity::{Identity, SensorHash};
 pub(crate) use key::{Encapsulation, EncapsulationKind, FlowKey, Ports, protocol};
 pub(crate) use packet::{Compact, FlowPacket, NO_WINDOW_SCALE, flag};
-pub(crate) use table::{Ended, FlowTable, Found, Seen};
+pub(crate) use table::{Ended, Flow, FlowTable, Found, Seen};

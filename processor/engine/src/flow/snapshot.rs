@@ -11,7 +11,7 @@ use super::{
     table::{Flow, FlowTable, NONE},
     tcp::{Endpoint, History},
 };
-use crate::{datagram::Dispatch, limits::IdleClass, output::Vlans};
+use crate::{datagram::Dispatch, limits::IdleClass, output::Vlans, stream::Services};
 
 /// Probes of a flow whose decoder is not asked for any more.
 const NEVER: u32 = 255;
@@ -37,7 +37,8 @@ impl FlowTable {
         let mut flow = load_flow(state)?;
         flow.class = detail.as_ref().map_or_else(|| flow.first_class(), Detail::idle_class);
         flow.parser = parser.unwrap_or(NONE);
-        let had_decoder = matches!(flow.service, Dispatch::Parser(_)) || !state.service.is_empty();
+        let had_decoder =
+            matches!(flow.service, Dispatch::Parser(_)) || !state.service.is_empty() || state.stream.is_some();
         if had_decoder && parser.is_none() {
             flow.service = Dispatch::Never;
         }
@@ -83,6 +84,7 @@ fn save_flow(index: u32, flow: &Flow) -> FlowState {
         service: service.to_owned(),
         decoder: None,
         detail: None,
+        stream: None,
     }
 }
 
@@ -185,6 +187,7 @@ fn save_detail(detail: &Detail) -> FlowDetailState {
                 written: seen.written.into(),
             })
             .collect(),
+        services: detail.services.names().map(str::to_owned).collect(),
     }
 }
 
@@ -222,6 +225,7 @@ fn load_detail(state: &FlowDetailState) -> Detail {
                 written: u8::try_from(seen.written).unwrap_or(u8::MAX),
             })
             .collect(),
+        services: Services::from_names(&state.services),
     }
 }
 

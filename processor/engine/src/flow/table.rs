@@ -217,7 +217,8 @@ impl FlowTable {
         detail.is_reused_by(packet, from_originator).then_some(EndReason::TcpReuse)
     }
 
-    fn last_ts_ns(&self, flow: &Flow) -> i64 {
+    /// Time of the flow's last packet, ns.
+    pub(crate) fn last_ts_ns(&self, flow: &Flow) -> i64 {
         self.details.get(flow.detail).map_or(flow.first_ts_ns, |detail| detail.last_ts_ns)
     }
 
@@ -410,6 +411,18 @@ impl FlowTable {
             flow.detail = self.details.insert(flow.first_detail());
         }
         self.details.get_mut(flow.detail)
+    }
+
+    /// A flow, and its detail, which it is given if it has none yet.
+    pub(crate) fn with_detail(&mut self, index: u32) -> Option<(&Flow, &mut Detail)> {
+        self.detail_mut(index)?;
+        let flow = self.flows.get(index)?;
+        Some((flow, self.details.get_mut(flow.detail)?))
+    }
+
+    /// All flows with their indexes.
+    pub(crate) fn iter(&self) -> impl Iterator<Item = (u32, &Flow)> {
+        self.flows.iter()
     }
 
     /// Identity of the flow; a flow of more than one packet keeps it.

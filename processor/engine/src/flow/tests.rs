@@ -204,7 +204,7 @@ fn stragglers_join_a_closed_connection_for_five_seconds() {
 
 #[test]
 fn a_full_table_writes_the_flow_that_would_be_idle_next() {
-    let mut engine = Engine::new(0, Limits { flows: 3, fragment_bytes: 1 << 20 }, Selection::default());
+    let mut engine = Engine::new(0, Limits { flows: 3, ..Limits::per_partition(1) }, Selection::default());
     let mut records = Records::default();
     let port = |port: u16| testing::udp(port, 7, b"x");
     // 1 is seen again after 2 and 3, so 2 is the least active when 4 comes.

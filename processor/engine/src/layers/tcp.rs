@@ -9,6 +9,7 @@ use crate::{
     flow::{Compact, NO_WINDOW_SCALE, Ports, flag, protocol},
     limits::LIST_MAX,
     output::Draft,
+    stream::Segment,
 };
 
 pub(crate) struct Tcp;
@@ -65,6 +66,16 @@ impl Layer for Tcp {
         if options.remaining() + HEADER_BYTES < header.header_bytes && walk.ip.is_complete {
             return Err(input.malformed(WeirdReason::BadLength, "header is longer than the segment"));
         }
+        let has = |flag: u16| header.flags & flag != 0;
+        let segment = Segment {
+            sequence: header.sequence.wrapping_add(has(flag::SYN).into()),
+            payload: input.peek(),
+            length: payload_bytes,
+            fin: has(flag::FIN),
+            rst: has(flag::RST),
+            acknowledgement: has(flag::ACK).then_some(header.acknowledgement),
+        };
+        walk.stream(found, &segment);
         Ok(Next::End)
     }
 }

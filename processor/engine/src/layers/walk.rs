@@ -16,12 +16,16 @@ use crate::{
     limits::LAYERS_MAX,
     output::{Draft, Output, Scope, Vlans},
     slab::Slab,
+    stream::Conversation,
 };
 
 /// What an engine remembers from packet to packet, and where it writes.
 pub(crate) struct State {
     pub(crate) flows: FlowTable,
     pub(crate) parsers: Slab<Running>,
+    pub(crate) conversations: Slab<Conversation>,
+    /// Bytes that conversations and decoders' states hold.
+    pub(crate) held_bytes: usize,
     pub(crate) expectations: Expectations,
     pub(crate) fragments: Fragments,
     pub(crate) out: Output,
@@ -302,6 +306,9 @@ impl<'e> Walk<'e> {
         self.state.parsing = Some(found.flow);
         let parsed = running.state.parse(payload, &mut context, &mut self.state.out);
         self.state.parsing = None;
+        let held = running.state.held_bytes();
+        self.state.held_bytes = self.state.held_bytes - running.counted_bytes + held;
+        running.counted_bytes = held;
         if context.expects_answer_elsewhere
             && let Some((address, _)) = self.scope.addresses
         {

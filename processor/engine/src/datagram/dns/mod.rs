@@ -19,6 +19,7 @@ mod tests;
 pub(crate) use message::{RequestKey, parse};
 pub(super) use name::read as read_name;
 pub(super) use probe::probe;
+pub(crate) use probe::{is_message, may_begin};
 
 use super::{Context, Datagram, Probe, Requests};
 use crate::{

@@ -33,6 +33,21 @@ pub(in crate::datagram) fn probe(bytes: &[u8], flavour: Flavour) -> Probe {
     if may_be { Probe::Unsure } else { Probe::No }
 }
 
+/// Whether bytes that begin a message of `length` bytes may be DNS: on a stream, where more of it is to come.
+pub(crate) fn may_begin(bytes: &[u8], length: usize) -> bool {
+    Header::begins(bytes).is_none_or(|header| {
+        let is_empty = header.questions == 0 && counts_records(header) == 0;
+        let is_credible = header.questions <= 1 && needed_bytes(header) <= length;
+        is_credible && has_known_opcode(header, Flavour::Dns) && (header.is_response() || !is_empty)
+    })
+}
+
+/// Whether bytes are a message beyond doubt, which its length before it says as well.
+pub(crate) fn is_message(bytes: &[u8]) -> bool {
+    let is_question = || begins_with_entry(Cursor::new(bytes).at(HEADER_BYTES), Flavour::Dns).unwrap_or(false);
+    may_begin(bytes, bytes.len()) && (probe(bytes, Flavour::Dns) == Probe::Yes || is_question())
+}
+
 fn has_known_opcode(header: Header, flavour: Flavour) -> bool {
     !opcode_name(flavour, header.opcode()).is_empty()
 }
@@ -43,12 +58,15 @@ fn counts_records(header: Header) -> usize {
 
 /// Whether as much can follow as the header announces; or, in what was captured in part, as much as usual.
 fn has_credible_counts(header: Header, available: usize) -> bool {
+    const USUAL_RECORDS: usize = 255;
+    needed_bytes(header) <= available || header.questions == 1 && counts_records(header) <= USUAL_RECORDS
+}
+
+/// What the entries that a header announces take at least.
+fn needed_bytes(header: Header) -> usize {
     const SHORTEST_QUESTION: usize = 5;
     const SHORTEST_RECORD: usize = 11;
-    const USUAL_RECORDS: usize = 255;
-    let records = counts_records(header);
-    let needed = usize::from(header.questions) * SHORTEST_QUESTION + records * SHORTEST_RECORD;
-    needed <= available || header.questions == 1 && records <= USUAL_RECORDS
+    usize::from(header.questions) * SHORTEST_QUESTION + counts_records(header) * SHORTEST_RECORD
 }
 
 /// Whether a name, a type and a class follow that the flavour knows.
