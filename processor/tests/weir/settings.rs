@@ -45,7 +45,7 @@ fn printed_settings_are_a_file_that_gives_the_same() {
     let folder = tempfile::tempdir().unwrap();
     let flags = ["-o", "out", "-f", "csv", "-r", "+tcp,-ntp", "-b", "udp", "-m", "-w3", "--flows=9"];
     let settings = in_force(&[], &flags);
-    assert_eq!(settings.len(), 10, "every setting is printed: {settings}");
+    assert_eq!(settings.len(), 11, "every setting is printed: {settings}");
     let config = file(folder.path(), &format!("[decode]\n{settings}"));
     assert_eq!(in_force(&[], &["--config", &config]), settings);
 }
