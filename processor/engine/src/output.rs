@@ -178,11 +178,6 @@ impl Output {
         self.writer.scope
     }
 
-    /// Complains about something that does not end the decoding.
-    pub fn note(&mut self, malformed: Malformed) {
-        self.writer.note(malformed);
-    }
-
     /// The complaint that was noted first, which is forgotten here.
     pub(crate) fn next_note(&mut self) -> Option<Malformed> {
         self.writer.notes.pop_front()
