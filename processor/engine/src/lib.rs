@@ -30,6 +30,7 @@ mod civil;
 mod cursor;
 mod datagram;
 mod defrag;
+mod digits;
 mod engine;
 mod flow;
 mod layers;

@@ -23,6 +23,7 @@ use crate::{
 
 streams! {
     dns::DnsOverTcp,
+    ssh::Ssh,
 }
 
 /// A protocol above TCP: the state of one connection's parser, which is pushed what each side says.

@@ -7,6 +7,8 @@ use std::fmt::Write as _;
 use md5::{Digest as _, Md5};
 use sha2::Sha256;
 
+use crate::digits::push_hex;
+
 use super::{
     ClientHello, ServerHello, Transport,
     extension::{self, vector_8},
@@ -139,11 +141,5 @@ fn push_hex_numbers(out: &mut String, numbers: impl Iterator<Item = u16>) {
     for (at, number) in numbers.enumerate() {
         let separator = if at > 0 { "," } else { "" };
         let _ = write!(out, "{separator}{number:04x}");
-    }
-}
-
-fn push_hex(out: &mut String, bytes: &[u8]) {
-    for byte in bytes {
-        let _ = write!(out, "{byte:02x}");
     }
 }
