@@ -31,7 +31,6 @@ pub struct Kafka {
     home: Scratch,
     port: u16,
     secured: Option<Secured>,
-    was_killed: bool,
 }
 
 /// The listeners of a broker that authenticates its clients and refuses what no ACL allows.
@@ -128,7 +127,7 @@ impl Kafka {
         let properties = properties(home.path(), port, secured.as_ref(), settings);
         std::fs::write(home.path().join("server.properties"), properties).unwrap();
         format_storage(home.path(), secured.is_some());
-        let mut kafka = Self { process: launch(home.path()), home, port, secured, was_killed: false };
+        let mut kafka = Self { process: launch(home.path()), home, port, secured };
         kafka.wait_until_ready(1);
         kafka
     }
@@ -155,7 +154,6 @@ impl Kafka {
     /// Kills the broker. Its data stay, as far as it had written them.
     pub fn kill(&mut self) {
         self.process.kill();
-        self.was_killed = true;
     }
 
     /// Starts it again on the same ports with the same data, after [`Kafka::stop`] or [`Kafka::kill`].
@@ -164,9 +162,6 @@ impl Kafka {
     ///
     /// Where it doesn't start; with what it wrote.
     pub fn start_again(&mut self) {
-        if std::mem::take(&mut self.was_killed) {
-            bury(self.home.path());
-        }
         let starts = self.starts();
         self.process = launch(self.home.path());
         self.wait_until_ready(starts + 1);
@@ -336,39 +331,6 @@ fn launch(home: &Path) -> Process {
     let mut command = java("log4j2.yaml", &["-Xms384m", "-Xmx384m", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1"]);
     command.arg("kafka.Kafka").arg(home.join("server.properties"));
     Process::start(command, &home.join("broker.log"))
-}
-
-/// Lets the controller learn that the broker died, with no broker there yet.
-///
-/// Kafka 4.3.1 loses transactions otherwise. A broker that starts within its predecessor's session leads its
-/// partitions at first, and its transaction coordinator ends what was open. Then the session ends, and all partitions
-/// are without a leader for a moment: the coordinator takes those for deleted, "and hence can be skipped", and writes them
-/// no marker. What was aborted is committed by the producer's next transaction.
-fn bury(home: &Path) {
-    let properties = std::fs::read_to_string(home.join("server.properties")).unwrap();
-    let value = |key: &str| properties.lines().find_map(|line| line.strip_prefix(key)?.strip_prefix('=')).unwrap();
-    let voters = value("controller.quorum.voters");
-    let controller = voters.strip_prefix("1@").unwrap();
-    let text = format!(
-        "process.roles=controller
-node.id=1
-controller.quorum.voters={voters}
-listeners=CONTROLLER://{controller}
-controller.listener.names=CONTROLLER
-listener.security.protocol.map=CONTROLLER:PLAINTEXT
-log.dirs={}
-broker.session.timeout.ms=100
-",
-        value("log.dirs")
-    );
-    std::fs::write(home.join("controller.properties"), text).unwrap();
-    let mut command = java("log4j2.yaml", &["-Xmx128m", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1"]);
-    command.arg("kafka.Kafka").arg(home.join("controller.properties"));
-    let log = home.join("controller.log");
-    let _ = std::fs::remove_file(&log);
-    let mut controller = Process::start(command, &log);
-    controller.write_within(START_LIMIT, "Fencing broker 1");
-    controller.stop_within(START_LIMIT);
 }
 
 /// Java with Kafka's classes.

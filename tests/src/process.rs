@@ -184,6 +184,25 @@ pub fn wait_until(limit: Duration, mut is_so: impl FnMut() -> bool) -> bool {
     true
 }
 
+/// Asks again and again how much is left of something, as long as that changes: nothing is too late on a machine that
+/// is busy, and what stands still is found. Says whether nothing is left.
+pub fn wait_while_it_moves(limit: Duration, mut left: impl FnMut() -> usize) -> bool {
+    let mut before = left();
+    let mut deadline = Instant::now() + limit;
+    while before > 0 {
+        if Instant::now() > deadline {
+            return false;
+        }
+        std::thread::sleep(Duration::from_millis(20));
+        let now = left();
+        if now != before {
+            deadline = Instant::now() + limit;
+        }
+        before = now;
+    }
+    true
+}
+
 /// A folder that is removed when dropped.
 #[derive(Debug)]
 pub struct Scratch(PathBuf);

@@ -3,7 +3,7 @@
 use weir_service::metrics::{Kind, Label, Metric, SECONDS};
 
 /// Why workers begin anew.
-pub const RESTARTS: &[&str] = &["aborted", "consumer", "fenced", "panic", "restore"];
+pub const RESTARTS: &[&str] = &["aborted", "consumer", "fenced", "hanging", "panic", "restore"];
 
 const PARTITION: &[Label] = &[Label { name: "partition", values: &[] }];
 const TYPE: &[Label] = &[Label { name: "type", values: &[] }];
@@ -71,6 +71,11 @@ pub const METRICS: &[Metric] = &[
         "Records larger than a message may be; they are in the dead letters.",
     ),
     counter("weir_processor_transactions_total", &[], "Transactions that were committed."),
+    counter(
+        "weir_processor_hanging_transactions_total",
+        &[],
+        "How often a worker ended what was open for long in some partition, in case that Kafka had forgotten it.",
+    ),
     counter(
         "weir_processor_restarts_total",
         &[Label { name: "why", values: RESTARTS }],

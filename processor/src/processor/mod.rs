@@ -3,6 +3,7 @@
 //! [`partition`] decides, without Kafka; `work` does what it says in one transaction after another; a
 //! `worker` is a thread that polls, and begins anew whenever anything is in doubt.
 
+mod hanging;
 pub mod metrics;
 mod outgoing;
 pub mod partition;
@@ -101,6 +102,11 @@ impl Trouble {
 impl Shared {
     fn is_stopped(&self) -> bool {
         self.stop.load(Ordering::Relaxed)
+    }
+
+    /// What tells a worker's transactions from those of all others.
+    fn transactional_id(&self, worker: &str) -> String {
+        format!("{}-{worker}", self.settings.group)
     }
 
     /// A clock that goes on.

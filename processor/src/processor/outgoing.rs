@@ -8,10 +8,10 @@ use std::{
 use metrics::counter;
 use prost::Message as _;
 use rdkafka::{
-    ClientContext, TopicPartitionList,
+    ClientContext, Offset, TopicPartitionList,
     client::OAuthToken,
     config::{ClientConfig, RDKafkaLogLevel},
-    consumer::ConsumerGroupMetadata,
+    consumer::{Consumer as _, ConsumerGroupMetadata},
     error::{KafkaError, KafkaResult, RDKafkaErrorCode},
     message::DeliveryResult,
     producer::{BaseProducer, BaseRecord, Producer as _, ProducerContext},
@@ -24,6 +24,7 @@ use weir_service::kafka::Reporter;
 
 use super::{
     Shared, Trouble,
+    restore::Reader,
     sink::{Outbox, TooLarge},
 };
 
@@ -81,13 +82,14 @@ pub(super) struct Outgoing {
 }
 
 impl Outgoing {
-    /// A producer that has put an end to whatever the one before of the same name had begun.
-    pub(super) fn start(shared: &Arc<Shared>, name: &str) -> Result<Self, Trouble> {
+    /// A producer that has put an end to whatever the one before of the same transactional id had begun, as far as its coordinator
+    /// knows.
+    pub(super) fn start(shared: &Arc<Shared>, id: &str) -> Result<Self, Trouble> {
         let settings = &shared.settings;
         let mut client: ClientConfig = shared.client.clone();
         let transaction_ms = settings.transaction_timeout.as_millis().to_string();
         client
-            .set("transactional.id", name)
+            .set("transactional.id", id)
             .set("transaction.timeout.ms", &transaction_ms)
             .set("message.timeout.ms", &transaction_ms)
             .set("enable.idempotence", "true")
@@ -202,6 +204,29 @@ impl Outgoing {
             // Whoever comes next with this name aborts it otherwise.
             let _ = self.producer.abort_transaction(WAIT);
         }
+    }
+
+    /// Ends what this producer, or the one before of its name, may have open in some partitions, whatever its
+    /// coordinator takes it for: writes an empty message there, and aborts.
+    pub(super) fn end_in(&mut self, partitions: &TopicPartitionList, reader: &Reader) -> Result<(), Trouble> {
+        for of in partitions.elements() {
+            // A topic that is compacted takes none without a key.
+            self.send(of.topic(), u32::try_from(of.partition()).unwrap_or(u32::MAX), Some(b"end"), None);
+        }
+        self.check()?;
+        let group = reader.committed.group_metadata().ok_or_else(|| Trouble::Fatal("there is no group".to_owned()))?;
+        let mut offsets = TopicPartitionList::new();
+        offsets
+            .add_partition_offset(&self.shared.topics.packets, 0, Offset::Offset(0))
+            .map_err(|error| Trouble::restart("aborted", error))?;
+        let patience = self.shared.settings.transaction_timeout;
+        let limit = Some(Instant::now() + 2 * patience);
+        let producer = &self.producer;
+        self.insist(limit, patience, || producer.flush(WAIT))?;
+        self.insist(limit, patience, || producer.send_offsets_to_transaction(&offsets, &group, WAIT))?;
+        self.insist(limit, patience, || producer.abort_transaction(WAIT))?;
+        self.is_open = false;
+        Ok(())
     }
 
     /// Tries again as long as that makes sense: until the limit, and once the process is to stop not much longer.

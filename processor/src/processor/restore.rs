@@ -14,15 +14,19 @@ use rdkafka::{
 };
 use weir_service::kafka::Reporter;
 
-use super::{Shared, Trouble, state::Kept, topics::Topics};
+use super::{Shared, Trouble, hanging, state::Kept, topics::Topics};
 
 /// How long one question to brokers may take.
 pub(super) const ASK: Duration = Duration::from_secs(5);
 
-/// Reads partitions of `weir-state`.
+/// Reads partitions of `weir-state`, and asks how far any partition is. The answer to a question waits for a fetch on the same
+/// connection, half a second where nothing comes: so the worker's own consumer is not asked.
 pub(super) struct Reader {
     shared: Arc<Shared>,
-    consumer: BaseConsumer<Reporter>,
+    /// Sees what is committed, up to where the first transaction begins that is open.
+    pub(super) committed: BaseConsumer<Reporter>,
+    /// Sees everything.
+    pub(super) any: BaseConsumer<Reporter>,
 }
 
 impl Reader {
@@ -31,39 +35,48 @@ impl Reader {
         client
             // It joins nothing and commits nothing, but has to have one.
             .set("group.id", &shared.settings.group)
-            .set("isolation.level", "read_committed")
             .set("enable.auto.commit", "false")
             .set("enable.partition.eof", "true")
             .set("auto.offset.reset", "error")
             .set("queued.max.messages.kbytes", "16384");
-        let consumer = client
-            .create_with_context(Reporter::new(&shared.settings.kafka))
-            .map_err(|error| Trouble::Fatal(format!("a consumer can't be made: {error}")))?;
-        Ok(Self { shared: Arc::clone(shared), consumer })
+        let mut consumer = |isolation: &str| {
+            client
+                .set("isolation.level", isolation)
+                .create_with_context(Reporter::new(&shared.settings.kafka))
+                .map_err(|error| Trouble::Fatal(format!("a consumer can't be made: {error}")))
+        };
+        let (committed, any) = (consumer("read_committed")?, consumer("read_uncommitted")?);
+        Ok(Self { shared: Arc::clone(shared), committed, any })
     }
 
-    /// Everything that is committed in these partitions. `any` is a consumer that sees what is not committed:
-    /// all that was begun when this is called is waited for, so that no owner before can still add to it.
-    pub(super) fn read<C: ConsumerContext>(
-        &self,
-        any: &BaseConsumer<C>,
-        partitions: &[u32],
-    ) -> Result<BTreeMap<u32, Kept>, Trouble> {
+    /// Everything that is committed in these partitions. All that was begun when this is called is waited for, so that
+    /// no owner before can still add to it.
+    pub(super) fn read(&self, partitions: &[u32]) -> Result<BTreeMap<u32, Kept>, Trouble> {
         let topic = &self.shared.topics.state;
-        let mut kept: BTreeMap<u32, Kept> = partitions.iter().map(|&number| (number, Kept::default())).collect();
         let mut from = TopicPartitionList::new();
-        let mut unread = BTreeSet::new();
         for &number in partitions {
-            let (_, end) = self.ask(|| watermarks(any, topic, number))?;
+            let (_, end) = self.ask(|| watermarks(&self.any, topic, number))?;
             let start = self.wait_for(number, end)?;
             let partition = i32::try_from(number).map_err(|error| Trouble::Fatal(error.to_string()))?;
             from.add_partition_offset(topic, partition, Offset::Offset(start)).map_err(failed)?;
-            unread.insert(partition);
         }
-        self.consumer.assign(&from).map_err(failed)?;
+        self.read_from(&self.committed, &from)
+    }
+
+    /// Reads partitions to their ends, as one of the consumers sees them.
+    pub(super) fn read_from(
+        &self,
+        consumer: &BaseConsumer<Reporter>,
+        from: &TopicPartitionList,
+    ) -> Result<BTreeMap<u32, Kept>, Trouble> {
+        let topic = &self.shared.topics.state;
+        let mut unread: BTreeSet<i32> = from.elements().iter().map(|of| of.partition()).collect();
+        let numbers = unread.iter().filter_map(|&partition| u32::try_from(partition).ok());
+        let mut kept: BTreeMap<u32, Kept> = numbers.map(|number| (number, Kept::default())).collect();
+        consumer.assign(from).map_err(failed)?;
         let mut heard = Instant::now();
         while !unread.is_empty() {
-            match self.consumer.poll(Duration::from_millis(100)) {
+            match consumer.poll(Duration::from_millis(100)) {
                 Some(Ok(message)) => {
                     heard = Instant::now();
                     let of = u32::try_from(message.partition()).ok().and_then(|number| kept.get_mut(&number));
@@ -82,7 +95,7 @@ impl Reader {
                 None => {}
             }
         }
-        self.consumer.unassign().map_err(failed)?;
+        consumer.unassign().map_err(failed)?;
         Ok(kept)
     }
 
@@ -91,16 +104,14 @@ impl Reader {
         let begun = Instant::now();
         loop {
             let topic = &self.shared.topics.state;
-            let (start, stable) = self.ask(|| watermarks(&self.consumer, topic, number))?;
+            let (start, stable) = self.ask(|| watermarks(&self.committed, topic, number))?;
             if stable >= end {
                 return Ok(start);
             }
-            if begun.elapsed() > self.patience() {
-                let what = format!(
-                    "{topic} partition {number} has a transaction that does not end; `kafka-transactions find-hanging` \
-                     tells whose, and `abort` ends it"
-                );
-                return Err(Trouble::restart("restore", what));
+            if begun.elapsed() > hanging::longest(&self.shared) {
+                // The next life ends it.
+                let what = format!("a transaction does not end in {topic} partition {number}");
+                return Err(Trouble::restart("hanging", what));
             }
             if self.shared.is_stopped() {
                 return Err(Trouble::Stopped);
@@ -116,7 +127,7 @@ impl Reader {
         let partition = i32::try_from(number).unwrap_or(i32::MAX);
         let mut asked = TopicPartitionList::new();
         asked.add_partition(packets, partition);
-        let answer = self.ask(|| self.consumer.committed_offsets(asked.clone(), ASK))?;
+        let answer = self.ask(|| self.committed.committed_offsets(asked.clone(), ASK))?;
         match answer.find_partition(packets, partition).map(|of| of.offset()) {
             Some(Offset::Offset(group)) if group > offset => Err(Trouble::restart(
                 "restore",
@@ -130,7 +141,7 @@ impl Reader {
         }
     }
 
-    /// A transaction lasts no longer than its time-out, and the broker looks for those only now and then.
+    /// How long brokers are asked that don't answer.
     fn patience(&self) -> Duration {
         2 * self.shared.settings.transaction_timeout + Duration::from_secs(30)
     }

@@ -39,6 +39,13 @@ impl Topics {
         let (name, count) = self.records.get(record_type.index())?.as_ref()?;
         Some((name, *count))
     }
+
+    /// All partitions that a processor writes to.
+    pub(super) fn written(&self) -> impl Iterator<Item = (&str, u32)> {
+        let records = self.records.iter().flatten().map(|(name, count)| (name.as_str(), *count));
+        let others = [(self.state.as_str(), self.partition_count), (self.dead_letter.as_str(), self.dead_letter_count)];
+        others.into_iter().chain(records).flat_map(|(name, count)| (0..count).map(move |number| (name, number)))
+    }
 }
 
 /// Finds the topics; waits for brokers that don't answer. `None` where `stop` was set meanwhile.

@@ -21,7 +21,7 @@ use weir_engine::Counters;
 use weir_service::kafka::Reporter;
 
 use super::{
-    Shared, Trouble, fingerprint,
+    Shared, Trouble, fingerprint, hanging,
     outgoing::{Outgoing, Sent},
     partition::{Commit, Failure, Message, Note, Partition, Purpose, Rules, TRIES_MAX, Taken},
     restore::{Reader, watermarks},
@@ -168,6 +168,11 @@ impl Work {
         self.trouble.take().map_or(Ok(()), Err)
     }
 
+    /// Waits until all is over that was begun before.
+    pub(super) fn settle(&mut self) -> Result<(), Trouble> {
+        hanging::settle(&self.shared, self.number, &mut self.outgoing, &self.reader)
+    }
+
     fn assigned(&mut self, consumer: &BaseConsumer<Listener>, partitions: &TopicPartitionList) {
         let done = if self.is_closing { Ok(None) } else { self.take_over(consumer, partitions) };
         let assigned = match done {
@@ -212,7 +217,7 @@ impl Work {
             }
             numbers.push(number);
         }
-        let kept = self.reader.read(consumer, &numbers)?;
+        let kept = self.reader.read(&numbers)?;
         let mut from = TopicPartitionList::new();
         for (number, kept) in kept {
             let (start, end) = self.reader.ask(|| watermarks(consumer, &self.rules.topic, number))?;
@@ -372,6 +377,7 @@ impl Work {
         }
         let begun = Instant::now();
         self.outgoing.commit(&offsets, group)?;
+        hanging::wait_for_markers(&self.shared, &self.reader, commits.iter().map(|(number, _)| *number))?;
         let latency = begun.elapsed();
         histogram!("weir_processor_transaction_seconds").record(latency);
         self.interval = interval(latency, self.shared.settings.commit_interval);

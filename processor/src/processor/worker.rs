@@ -76,8 +76,9 @@ fn live(shared: &Arc<Shared>, number: u32, skips: &mut Vec<(u32, Skipped)>) -> R
     let settings = &shared.settings;
     let name = format!("{}-{number}", settings.instance);
     // First of all: it ends what the worker of that name before had begun.
-    let outgoing = Outgoing::start(shared, &format!("{}-{name}", settings.group))?;
-    let work = Work::new(shared, number, outgoing, Reader::start(shared)?, std::mem::take(skips));
+    let outgoing = Outgoing::start(shared, &shared.transactional_id(&name))?;
+    let reader = Reader::start(shared)?;
+    let work = Work::new(shared, number, outgoing, reader, std::mem::take(skips));
     let session_ms = settings.session_timeout.as_millis();
     let mut client = shared.client.clone();
     client
@@ -100,12 +101,15 @@ fn live(shared: &Arc<Shared>, number: u32, skips: &mut Vec<(u32, Skipped)>) -> R
     let consumer: BaseConsumer<Listener> = client
         .create_with_context(Listener::new(shared, work))
         .map_err(|error| Trouble::Fatal(format!("a consumer can't be made: {error}")))?;
-    let done = consumer
-        .subscribe(&[&shared.topics.packets])
-        .map_err(|error| Trouble::restart("consumer", error))
-        .and_then(|()| poll(shared, &consumer));
+    let done = join(shared, &consumer).and_then(|()| poll(shared, &consumer));
     *skips = consumer.context().work().close();
     done
+}
+
+/// Joins the group, once what was begun before is over.
+fn join(shared: &Shared, consumer: &BaseConsumer<Listener>) -> Result<(), Trouble> {
+    consumer.context().work().settle()?;
+    consumer.subscribe(&[&shared.topics.packets]).map_err(|error| Trouble::restart("consumer", error))
 }
 
 /// Polls until the process is to stop.

@@ -1,6 +1,7 @@
 //! Agents, processors and sinks with topics and a lake of their own, in a broker and an S3 server that all tests
 //! of this binary share.
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
@@ -8,7 +9,8 @@ use std::time::Duration;
 
 use parquet::file::reader::{FileReader as _, SerializedFileReader};
 use rdkafka::consumer::{BaseConsumer, Consumer};
-use rdkafka::{Offset, TopicPartitionList};
+use rdkafka::producer::{BaseProducer, Producer as _};
+use rdkafka::{ClientConfig, Offset, TopicPartitionList};
 use weir_contract::topics;
 use weir_tests::fault_proxy::FaultProxy;
 use weir_tests::kafka::Kafka;
@@ -18,7 +20,7 @@ use weir_tests::s3::{ACCESS_KEY, BUCKET, REGION, S3, SECRET_KEY};
 
 use crate::records::{Differences, Records};
 
-/// For what takes as long as the machine is busy.
+/// For what takes as long as the machine is busy, and for what stands still.
 pub const LIMIT: Duration = Duration::from_secs(120);
 
 /// A broker and a store.
@@ -136,12 +138,23 @@ impl Deployment {
         self.start(command, sensor)
     }
 
+    /// Has the transaction aborted that a processor has open, if any, as a second process of that name does. Brokers that
+    /// don't answer at once are not waited for.
+    pub fn abort_transaction(&self, instance: &str) {
+        let producer: BaseProducer = ClientConfig::new()
+            .set("bootstrap.servers", &self.brokers)
+            .set("transactional.id", format!("{}-{instance}-0", self.processors()))
+            .create()
+            .unwrap();
+        let _ = producer.init_transactions(Duration::from_secs(1));
+    }
+
     /// The processors' consumer group.
     fn processors(&self) -> String {
         format!("{}-processors", self.settings.name)
     }
 
-    /// How to tell whether all that is in `weir-packets` now is decoded and committed.
+    /// How to tell how much of what is in `weir-packets` is decoded and committed.
     pub fn decoding(&self, kafka: &Kafka) -> Decoding {
         let consumer: BaseConsumer = kafka.client().set("group.id", self.processors()).create().unwrap();
         let topic = topics::packets(&self.settings.name);
@@ -152,23 +165,9 @@ impl Deployment {
         Decoding { consumer, partitions }
     }
 
-    /// Rows of all Parquet files.
-    pub fn rows(&self, cluster: &Cluster) -> usize {
-        let mut rows = 0;
-        let mut folders = vec![self.lake(cluster)];
-        while let Some(folder) = folders.pop() {
-            for entry in std::fs::read_dir(folder).into_iter().flatten() {
-                let path = entry.unwrap().path();
-                if path.is_dir() {
-                    folders.push(path);
-                    continue;
-                }
-                let file = SerializedFileReader::new(std::fs::File::open(path).unwrap());
-                // One that is being written has no end yet.
-                rows += file.map_or(0, |file| usize::try_from(file.metadata().file_metadata().num_rows()).unwrap());
-            }
-        }
-        rows
+    /// How to tell how many rows there are in the lake.
+    pub fn rows(&self, cluster: &Cluster) -> Rows {
+        Rows { lake: self.lake(cluster), of_files: BTreeMap::new() }
     }
 
     /// The folder of the S3 server in which the lake's objects are files.
@@ -220,12 +219,10 @@ impl Deployment {
 
     /// Copies the logs to where they stay.
     pub fn keep_logs(&self) {
-        let kept = Path::new(env!("CARGO_TARGET_TMPDIR")).join(&self.settings.name);
-        std::fs::create_dir_all(&kept).unwrap();
         for (name, log) in self.logs() {
-            std::fs::write(kept.join(name), log).unwrap();
+            keep(&self.settings.name, &name, &log);
         }
-        std::fs::write(kept.join("store.log"), self.proxy.log().join("\n")).unwrap();
+        keep(&self.settings.name, "store.log", &self.proxy.log().join("\n"));
     }
 
     /// What each program wrote, by the name of its log.
@@ -259,6 +256,13 @@ impl Drop for Deployment {
     }
 }
 
+/// Writes a log of a deployment to where it stays.
+pub fn keep(deployment: &str, name: &str, log: &str) {
+    let kept = Path::new(env!("CARGO_TARGET_TMPDIR")).join(deployment);
+    std::fs::create_dir_all(&kept).unwrap();
+    std::fs::write(kept.join(name), log).unwrap();
+}
+
 /// Asks how far the processors are.
 pub struct Decoding {
     consumer: BaseConsumer,
@@ -266,13 +270,43 @@ pub struct Decoding {
 }
 
 impl Decoding {
-    /// Whether the group has committed the ends of all partitions.
-    pub fn is_complete(&self) -> bool {
-        let Ok(committed) = self.consumer.committed_offsets(self.partitions.clone(), LIMIT) else { return false };
-        committed.elements().iter().all(|element| {
-            let end = self.consumer.fetch_watermarks(element.topic(), element.partition(), LIMIT);
-            end.is_ok_and(|(_, end)| element.offset() == Offset::Offset(end) || end == 0)
-        })
+    /// How many messages the group has not committed yet.
+    pub fn left(&self) -> usize {
+        let Ok(committed) = self.consumer.committed_offsets(self.partitions.clone(), LIMIT) else { return usize::MAX };
+        let elements = committed.elements();
+        let left = elements.iter().map(|element| {
+            let (_, end) = self.consumer.fetch_watermarks(element.topic(), element.partition(), LIMIT).ok()?;
+            let offset = if let Offset::Offset(offset) = element.offset() { offset } else { 0 };
+            usize::try_from(end - offset).ok()
+        });
+        left.sum::<Option<usize>>().unwrap_or(usize::MAX)
+    }
+}
+
+/// Counts the rows of a lake.
+pub struct Rows {
+    lake: PathBuf,
+    /// Of each file that was whole: it stays as it is.
+    of_files: BTreeMap<PathBuf, usize>,
+}
+
+impl Rows {
+    pub fn count(&mut self) -> usize {
+        let mut folders = vec![self.lake.clone()];
+        while let Some(folder) = folders.pop() {
+            for entry in std::fs::read_dir(folder).into_iter().flatten() {
+                let path = entry.unwrap().path();
+                if path.is_dir() {
+                    folders.push(path);
+                } else if !self.of_files.contains_key(&path) {
+                    // One that is being written has no end yet, or another name soon.
+                    let reader = std::fs::File::open(&path).ok().and_then(|file| SerializedFileReader::new(file).ok());
+                    let rows = reader.map(|reader| reader.metadata().file_metadata().num_rows());
+                    self.of_files.extend(rows.map(|rows| (path, usize::try_from(rows).unwrap())));
+                }
+            }
+        }
+        self.of_files.values().sum()
     }
 }
 

@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use weir_tests::process::wait_until;
+use weir_tests::process::wait_while_it_moves;
 
 use crate::deployment::{Cluster, Deployment, LIMIT, Settings, captures_in, cluster, decoded, own_captures};
 
@@ -39,10 +39,11 @@ fn assert_same_as_decode(cluster: &Cluster, name: &str, captures: &[PathBuf]) {
     let replayed = deployment.start_replay(name, captures, "full").end_within(LIMIT);
     assert!(matches!(replayed.code(), Some(0 | 1)), "{replayed}\n{}", deployment.last_words());
     let decoding = deployment.decoding(&cluster.kafka);
-    let decoded = wait_until(LIMIT, || decoding.is_complete());
+    let decoded = wait_while_it_moves(LIMIT, || decoding.left());
     assert!(decoded, "not all is decoded\n{}", deployment.last_words());
     // What doesn't come within the time is what the differences tell.
-    wait_until(LIMIT, || deployment.rows(cluster) >= expected.count());
+    let mut rows = deployment.rows(cluster);
+    wait_while_it_moves(LIMIT, || expected.count().saturating_sub(rows.count()));
     assert!(sink.stop_within(LIMIT).success(), "{}", deployment.last_words());
     println!("{} captures: {} records of {} types", captures.len(), expected.count(), expected.types());
     for (place, differences) in deployment.differences(cluster, &expected) {

@@ -12,8 +12,9 @@ use std::time::{Duration, Instant};
 
 use weir_contract::PacketBatch;
 use weir_tests::fault_proxy::Fault;
+use weir_tests::kafka::Kafka;
 
-use crate::deployment::{Cluster, Deployment, LIMIT, Settings, own_captures};
+use crate::deployment::{Cluster, Deployment, LIMIT, Settings, keep, own_captures};
 use crate::log;
 use crate::records::Records;
 use plan::{Act, Plan, VIOLENCE};
@@ -57,7 +58,8 @@ fn nothing_is_lost_and_nothing_doubled() {
         }
     });
     let wrong = wrong.into_inner().unwrap();
-    assert!(wrong.is_empty(), "wrong: seeds {wrong:?}; again with FIRST_SEED={} SEEDS=1", wrong[0]);
+    assert!(wrong.is_empty(), "wrong: seeds {wrong:?}");
+    println!("{seeds} seeds from {first}: none wrong");
 }
 
 /// Runs a seed, and says what came of it.
@@ -68,11 +70,25 @@ fn is_right(cluster: &mut Cluster, seed: u64, traffic: &Traffic) -> bool {
     // One piece: runs don't mix their lines.
     match &outcome {
         Ok(Outcome { is_right: true, text }) => println!("seed {seed}: {:.1} s, {text}", begun.elapsed().as_secs_f64()),
-        Ok(Outcome { text, .. }) => println!("WRONG: {plan}\n{text}"),
+        Ok(Outcome { text, .. }) => println!("WRONG: {plan}\n{text}\n{}", again(seed)),
         // What it panicked with is printed already.
-        Err(_) => println!("WRONG: {plan}"),
+        Err(_) => println!("WRONG: {plan}\n{}", again(seed)),
     }
-    outcome.is_ok_and(|outcome| outcome.is_right)
+    let is_right = outcome.is_ok_and(|outcome| outcome.is_right);
+    if !is_right {
+        keep(&name(seed), "broker.log", &cluster.kafka.process().log());
+    }
+    is_right
+}
+
+/// What the topics of a run are named by, and its logs.
+fn name(seed: u64) -> String {
+    format!("chaos-{seed}")
+}
+
+/// How to repeat a run.
+fn again(seed: u64) -> String {
+    format!("again with: make chaos FIRST_SEED={seed} SEEDS=1; logs, the broker's too, are in target/tmp/chaos-{seed}")
 }
 
 /// What all runs do: the packets, and the records that undisturbed engines make of them.
@@ -112,7 +128,7 @@ fn run(cluster: &mut Cluster, plan: &Plan, traffic: &Traffic) -> Outcome {
     let settings = Settings {
         session: plan.session,
         transaction: plan.transaction,
-        ..Settings::new(&format!("chaos-{}", plan.seed), PARTITIONS, RECORDS)
+        ..Settings::new(&name(plan.seed), PARTITIONS, RECORDS)
     };
     let deployment = Deployment::new(cluster, settings);
     deployment.proxy.disturb(plan.seed, plan.store_faults_percent, &Fault::ALL);
@@ -120,17 +136,20 @@ fn run(cluster: &mut Cluster, plan: &Plan, traffic: &Traffic) -> Outcome {
     let client = cluster.kafka.client();
     std::thread::scope(|scope| {
         let writer = scope.spawn(|| log::write(client, &deployment.settings.name, &traffic.batches, VIOLENCE));
-        wreak(cluster, &deployment, &mut programs, plan);
+        let broker = scope.spawn(|| wreak_broker(&mut cluster.kafka, plan));
+        wreak(&deployment, &mut programs, plan);
+        broker.join().unwrap();
         writer.join().unwrap();
     });
     deployment.proxy.heal();
     programs.calm_down();
     let decoding = deployment.decoding(&cluster.kafka);
-    let records = traffic.expected.count();
+    let (records, mut rows) = (traffic.expected.count(), deployment.rows(cluster));
     // What doesn't come within the time is what the differences tell.
-    let _ = programs.wait_until(LIMIT, Programs::has_sent)
-        && programs.wait_until(LIMIT, |_| decoding.is_complete())
-        && programs.wait_until(LIMIT, |_| deployment.rows(cluster) >= records);
+    let _ = programs.wait_until(LIMIT, Programs::are_calm)
+        && programs.wait_until(LIMIT, Programs::has_sent)
+        && programs.wait_while_it_moves(LIMIT, || decoding.left())
+        && programs.wait_while_it_moves(LIMIT, || records.saturating_sub(rows.count()));
     let ends = programs.stop(LIMIT);
 
     let differences = deployment.differences(cluster, &traffic.expected);
@@ -152,29 +171,41 @@ fn run(cluster: &mut Cluster, plan: &Plan, traffic: &Traffic) -> Outcome {
     Outcome { is_right, text }
 }
 
-/// Does what the plan says, when it says so; and starts again what ends by itself, as whoever runs the
-/// programs does.
-fn wreak(cluster: &mut Cluster, deployment: &Deployment, programs: &mut Programs<'_>, plan: &Plan) {
+/// Does to programs and store what the plan says, when it says so; and starts again what ends by itself, as
+/// whoever runs the programs does.
+fn wreak(deployment: &Deployment, programs: &mut Programs<'_>, plan: &Plan) {
     let begun = Instant::now();
-    let mut acts = plan.acts.iter().peekable();
+    let mut acts = plan.acts.iter().filter(|(_, act)| !act.is_of_broker()).peekable();
     while begun.elapsed() < VIOLENCE {
         while let Some((_, act)) = acts.next_if(|(when, _)| *when <= begun.elapsed()) {
             match *act {
-                Act::RestartBroker => cluster.kafka.restart(),
-                Act::KillBroker => {
-                    cluster.kafka.kill();
-                    cluster.kafka.start_again();
-                }
-                Act::FreezeBroker(time) => {
-                    cluster.kafka.pause();
-                    std::thread::sleep(time);
-                    cluster.kafka.resume();
-                }
                 Act::StoreOutage(time) => deployment.proxy.fail_all_for(time),
                 act => programs.suffer(act),
             }
         }
         programs.look_after();
         std::thread::sleep(Duration::from_millis(20));
+    }
+}
+
+/// Does to the broker what the plan says, meanwhile: it takes some seconds to start.
+fn wreak_broker(kafka: &mut Kafka, plan: &Plan) {
+    let begun = Instant::now();
+    for (when, act) in plan.acts.iter().filter(|(_, act)| act.is_of_broker()) {
+        std::thread::sleep(when.saturating_sub(begun.elapsed()));
+        match *act {
+            Act::RestartBroker => kafka.restart(),
+            Act::KillBroker(time) => {
+                kafka.kill();
+                std::thread::sleep(time);
+                kafka.start_again();
+            }
+            Act::FreezeBroker(time) => {
+                kafka.pause();
+                std::thread::sleep(time);
+                kafka.resume();
+            }
+            _ => {}
+        }
     }
 }

@@ -31,18 +31,27 @@ pub enum Act {
     Freeze(Victim, Duration),
     /// SIGSTOP; another process takes its place and name; SIGCONT after a while.
     Replace(Victim, Duration),
+    /// A transaction of a processor is aborted behind its back, and one of its next life again.
+    AbortTwice(usize, Duration),
     /// So many processors from now on, in place of one, by SIGTERM and starts.
     Scale(usize),
     /// So many sinks.
     ScaleSinks(usize),
     /// The broker stops as asked, and starts again.
     RestartBroker,
-    /// The broker is killed, and starts again.
-    KillBroker,
+    /// The broker is killed, and starts again after a while.
+    KillBroker(Duration),
     /// The broker says nothing for a while.
     FreezeBroker(Duration),
     /// The store is gone for a while.
     StoreOutage(Duration),
+}
+
+impl Act {
+    /// Whether it is the broker that suffers it.
+    pub fn is_of_broker(&self) -> bool {
+        matches!(self, Self::RestartBroker | Self::KillBroker(_) | Self::FreezeBroker(_))
+    }
 }
 
 /// A whole run.
@@ -74,6 +83,12 @@ impl Plan {
         let (session, transaction) = if seed.is_multiple_of(2) { (short, long) } else { (long, short) };
         let mut acts: Vec<(Duration, Act)> =
             (0..random.below(5) + 4).map(|_| (moment(&mut random), act(&mut random))).collect();
+        // Where it hurts most: the broker dies, and again while programs recover from that.
+        if random.happens(15) {
+            for (from, until) in [(500, 3000), (4500, 7000)] {
+                acts.push((milliseconds(&mut random, from, until), kill_broker(&mut random)));
+            }
+        }
         acts.sort_by_key(|(when, _)| *when);
         Self {
             seed,
@@ -106,19 +121,33 @@ fn act(random: &mut Random) -> Act {
     } else {
         Victim::Sink(place(random, SINKS_MAX))
     };
-    match random.below(19) {
+    match random.below(21) {
         0..4 => Act::Kill(victim, milliseconds(random, 0, 2000)),
         4..6 => Act::KillTwice(victim, milliseconds(random, 50, 2500)),
-        // Less than both time-outs, between them, and more than both.
-        6..9 => Act::Freeze(victim, random.one_of(&[1000, 4200, 7200].map(Duration::from_millis))),
+        6..9 => Act::Freeze(victim, frozen(random, victim)),
         9..11 => Act::Replace(victim, milliseconds(random, 500, 5000)),
         11..13 => Act::Scale(1 + place(random, PROCESSORS_MAX)),
         13 => Act::ScaleSinks(1 + place(random, SINKS_MAX)),
         14 => Act::RestartBroker,
-        15 => Act::KillBroker,
+        15 => kill_broker(random),
         16 => Act::FreezeBroker(milliseconds(random, 500, 5000)),
+        17..19 => Act::AbortTwice(place(random, PROCESSORS_MAX), milliseconds(random, 300, 3000)),
         _ => Act::StoreOutage(milliseconds(random, 500, 5000)),
     }
+}
+
+fn kill_broker(random: &mut Random) -> Act {
+    // Most often it is back before its session has ended, as under a supervisor.
+    Act::KillBroker(milliseconds(random, 0, 3000))
+}
+
+/// How long: less than all time-outs, between them, and more than all.
+fn frozen(random: &mut Random, victim: Victim) -> Duration {
+    random.one_of(&match victim {
+        Victim::Processor(_) => [1000, 4200, 7200].map(Duration::from_millis),
+        // Its session lasts 10 s.
+        Victim::Sink(_) => [1000, 4200, 11_500].map(Duration::from_millis),
+    })
 }
 
 impl fmt::Display for Plan {
@@ -146,15 +175,17 @@ mod tests {
     #[test]
     fn few_seeds_have_every_kind_of_violence() {
         let acts: Vec<Act> = (1..60).flat_map(|seed| Plan::new(seed).acts).map(|(_, act)| act).collect();
-        let kinds: [fn(&Act) -> bool; 10] = [
+        let kinds: [fn(&Act) -> bool; 12] = [
             |act| matches!(act, Act::Kill(..)),
             |act| matches!(act, Act::KillTwice(..)),
             |act| matches!(act, Act::Freeze(Victim::Processor(_), time) if time.as_secs() > 6),
             |act| matches!(act, Act::Freeze(Victim::Processor(_), time) if (3..6).contains(&time.as_secs())),
+            |act| matches!(act, Act::Freeze(Victim::Sink(_), time) if time.as_secs() > 10),
+            |act| matches!(act, Act::AbortTwice(..)),
             |act| matches!(act, Act::Replace(..)),
             |act| matches!(act, Act::Scale(_)),
             |act| matches!(act, Act::RestartBroker),
-            |act| matches!(act, Act::KillBroker),
+            |act| matches!(act, Act::KillBroker(_)),
             |act| matches!(act, Act::FreezeBroker(_)),
             |act| matches!(act, Act::StoreOutage(_)),
         ];

@@ -4,11 +4,14 @@ use std::fmt::Write as _;
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
-use weir_tests::process::{Process, Signal, wait_until};
+use weir_tests::process::{Process, Signal, wait_until, wait_while_it_moves};
 
 use super::plan::{Act, PROCESSORS_MAX, Plan, SINKS_MAX, Victim};
 use super::{AGENT, SPEED};
 use crate::deployment::{Deployment, own_captures};
+
+/// How long a process that was replaced lives once it goes on, when all else is over: it finds out that it was.
+const AFTERLIFE: Duration = Duration::from_secs(2);
 
 /// A place for a program: there is none, or one by this name, which is started whenever it has ended.
 struct Place {
@@ -51,6 +54,10 @@ pub struct Programs<'a> {
     captures: Vec<PathBuf>,
     /// Those whose places others took, and when they go on.
     replaced: Vec<(Process, Instant)>,
+    /// Processors whose transaction is to be aborted once more, and when.
+    abort_at: Vec<(usize, Instant)>,
+    /// Nothing new goes wrong.
+    is_calm: bool,
     starts: usize,
     /// How programs ended that were not killed.
     ends: Vec<String>,
@@ -67,6 +74,8 @@ impl<'a> Programs<'a> {
             replay_kills: plan.replay_kills.clone(),
             captures: own_captures(),
             replaced: Vec::new(),
+            abort_at: Vec::new(),
+            is_calm: false,
             starts: 0,
             ends: Vec::new(),
         };
@@ -108,9 +117,13 @@ impl<'a> Programs<'a> {
                     self.replaced.push((process, now + time));
                 }
             }
+            Act::AbortTwice(processor, time) => {
+                self.deployment.abort_transaction(&processor_name(processor));
+                self.abort_at.push((processor, now + time));
+            }
             Act::Scale(count) => scale(&mut self.processors, count),
             Act::ScaleSinks(count) => scale(&mut self.sinks, count),
-            Act::RestartBroker | Act::KillBroker | Act::FreezeBroker(_) | Act::StoreOutage(_) => {}
+            Act::RestartBroker | Act::KillBroker(_) | Act::FreezeBroker(_) | Act::StoreOutage(_) => {}
         }
     }
 
@@ -127,7 +140,7 @@ impl<'a> Programs<'a> {
         let mut started = 0;
         let ends = &mut self.ends;
         for (number, place) in self.processors.iter_mut().enumerate() {
-            let name = format!("p{number}");
+            let name = processor_name(number);
             started += usize::from(tend(place, &name, ends, || deployment.start_processor(&name)));
         }
         for (number, place) in self.sinks.iter_mut().enumerate() {
@@ -153,17 +166,28 @@ impl<'a> Programs<'a> {
                 process.resume();
             }
         }
+        // Two of one name would drive each other out for ever.
+        let is_calm = self.is_calm;
+        self.replaced.retain(|(_, resume_at)| !is_calm || now < *resume_at + AFTERLIFE);
+        for (processor, _) in self.abort_at.extract_if(.., |(_, time)| *time <= now) {
+            deployment.abort_transaction(&processor_name(processor));
+        }
     }
 
-    /// Lets all go on, and ends those whose places others took.
+    /// Nothing new goes wrong from now on. What is frozen stays so for its time.
     pub fn calm_down(&mut self) {
+        self.is_calm = true;
         for place in self.processors.iter_mut().chain(&mut self.sinks).chain([&mut self.agent]) {
             place.kill_at = None;
-            place.resume_at = place.resume_at.map(|_| Instant::now());
             place.start_at = Instant::now();
         }
         self.replay_kills.clear();
-        self.replaced.clear();
+    }
+
+    /// All have gone on that were frozen, and nothing else is to come.
+    pub fn are_calm(&self) -> bool {
+        let mut places = self.processors.iter().chain(&self.sinks);
+        self.replaced.is_empty() && self.abort_at.is_empty() && places.all(|place| place.resume_at.is_none())
     }
 
     /// The agent has sent all packets.
@@ -176,6 +200,14 @@ impl<'a> Programs<'a> {
         wait_until(limit, || {
             self.look_after();
             is_so(self)
+        })
+    }
+
+    /// The same while ever less is left of something.
+    pub fn wait_while_it_moves(&mut self, limit: Duration, mut left: impl FnMut() -> usize) -> bool {
+        wait_while_it_moves(limit, || {
+            self.look_after();
+            left()
         })
     }
 
@@ -192,6 +224,10 @@ impl<'a> Programs<'a> {
         }
         text
     }
+}
+
+fn processor_name(place: usize) -> String {
+    format!("p{place}")
 }
 
 fn scale(places: &mut [Place], count: usize) {

@@ -5,33 +5,24 @@
 //! committed are those of a life without it: records, offset and state are committed together or not at
 //! all, and what is not committed is forgotten with its [`Partition`].
 
+mod commit;
+mod restore;
+
 use std::{sync::Arc, time::Duration};
 
 use prost::Message as _;
 use weir_contract::{
-    Encode as _, PacketBatch, RecordType, Selection,
-    record::{CaptureLoss, CaptureLossReason, Fingerprint, Meta, Progress, Skipped, SnapshotPointer},
+    PacketBatch, Selection,
+    record::{CaptureLossReason, Fingerprint, Progress, Skipped},
 };
 use weir_engine::{Counters, Engine, Limits, PushError};
 use xxhash_rust::xxh3::xxh3_64;
 
-use super::{
-    sink::{Nowhere, Outbox, Place, Sink},
-    state::{Entry, Kept, Unusable, progress_entry, snapshot_entries},
-};
-
-/// Deaths of owners at one offset after which messages are decoded one at a time.
-const DEATHS_BEFORE_CARE: u32 = 2;
+use super::sink::{Nowhere, Outbox, Place, Sink};
+pub use commit::{Commit, Purpose};
 
 /// Deaths while a message was decoded alone after which it is not tried again.
 pub const TRIES_MAX: u32 = 3;
-
-/// So many messages are decoded with care, at two transactions each: some seconds. A deadly message beyond them is
-/// met again, by the owners after, at an offset that has come closer.
-const CAREFUL_MESSAGES: i64 = 32;
-
-/// A state smaller than this is snapshot after 4 times as much input, bytes.
-const SNAPSHOT_INPUT_MIN: u64 = 4 << 20;
 
 /// Bytes at the beginning of a message that tell it from others: sensor, epoch and sequence are there.
 const HEAD_BYTES: usize = 1024;
@@ -132,29 +123,6 @@ pub enum Note {
     Careful,
 }
 
-/// One transaction's part for a partition.
-#[derive(Debug, Clone)]
-pub struct Commit {
-    /// Offset to commit for the group.
-    pub offset: i64,
-    /// Messages for the partition of `weir-state`.
-    pub entries: Vec<Entry>,
-    /// Bytes of the snapshot that is among them.
-    pub snapshot_bytes: Option<u64>,
-    progress: Progress,
-}
-
-/// What a commit is for.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Purpose {
-    /// To go on.
-    Continue,
-    /// To go on, with a snapshot.
-    Snapshot,
-    /// To let go.
-    Release,
-}
-
 /// One partition in the hands of its owner.
 pub struct Partition {
     number: u32,
@@ -185,102 +153,6 @@ pub struct Partition {
 }
 
 impl Partition {
-    /// A partition as `weir-state` says it is. `log` are the offsets of the log's first message and of the one
-    /// behind its last. `skips` is what this process wants left out. `now` is any clock that goes on.
-    ///
-    /// # Errors
-    ///
-    /// The log or the state is not ours.
-    pub fn restore(
-        number: u32,
-        rules: &Arc<Rules>,
-        kept: &Kept,
-        log: (i64, i64),
-        skips: Vec<Skipped>,
-        now: Duration,
-    ) -> Result<(Self, Vec<Note>), Failure> {
-        let progress = kept.progress();
-        let progress = progress.map_err(|error| Failure::Progress { partition: number, error: error.to_string() })?;
-        let (log_start, log_end) = log;
-        let mut notes = Vec::new();
-        let fresh = || Engine::new(rules.seed, rules.limits, rules.selection);
-        let is_first = progress.is_none();
-        let progress = progress.unwrap_or_else(|| Progress {
-            offset: log_start,
-            begin_offset: log_start,
-            released: true,
-            ..Progress::default()
-        });
-        if progress.offset > log_end {
-            let what = format!("the records have come to offset {}, but it ends at {log_end}", progress.offset);
-            return Err(Failure::Foreign { topic: rules.topic.clone(), partition: number, what });
-        }
-        let mut snapshot_bytes = 0;
-        let without_state = |runs: &Progress| match &runs.runs {
-            Some(runs) => fresh().with_runs(runs),
-            None => fresh(),
-        };
-        let snapshot = kept.snapshot(progress.snapshot.as_ref()).and_then(|state| {
-            snapshot_bytes = state.len() as u64;
-            let engine = Engine::restore(&state, rules.limits, rules.selection);
-            engine.map_err(|error| Unusable::Damaged(error.to_string()))
-        });
-        let (engine, next) = match snapshot {
-            Ok(engine) => {
-                let from = progress.snapshot.as_ref().map_or(progress.offset, |pointer| pointer.offset);
-                (engine, from)
-            }
-            Err(Unusable::Absent) if progress.begin_offset >= log_start => (fresh(), progress.begin_offset),
-            Err(why) => {
-                notes.push(Note::Partial(why.to_string()));
-                (without_state(&progress), progress.offset)
-            }
-        };
-        let written_by = progress.snapshot.as_ref().and_then(|pointer| pointer.fingerprint.as_ref());
-        let written_by = written_by.or(progress.fingerprint.as_ref());
-        if !is_first && next < progress.offset && written_by != Some(&rules.fingerprint) {
-            notes.push(Note::OtherSettings);
-        }
-        if next < progress.offset && next < log_start {
-            notes.push(Note::Partial("messages to replay were deleted".to_owned()));
-        }
-        let mut partition = Self {
-            number,
-            rules: Arc::clone(rules),
-            engine,
-            next,
-            last_message: progress.last_message,
-            claimed: false,
-            lost: None,
-            begins: false,
-            begun: false,
-            skipped: progress.skipped.clone(),
-            captured_ns: None,
-            progress,
-            input_bytes: 0,
-            snapshot_bytes,
-            snapshot_at: now,
-        };
-        if partition.progress.offset < log_start {
-            let lost = (partition.progress.offset, log_start - 1);
-            notes.push(Note::Lost(lost.0, lost.1));
-            notes.push(Note::Partial("messages were deleted before they were read".to_owned()));
-            partition.engine.miss(CaptureLossReason::Retention, lost);
-            partition.lost = Some(lost);
-            partition.next = log_start;
-            partition.last_message = None;
-        }
-        for skip in skips {
-            if !partition.skipped.contains(&skip) {
-                partition.skipped.push(skip);
-            }
-        }
-        if partition.claim().careful_until > partition.progress.offset {
-            notes.push(Note::Careful);
-        }
-        Ok((partition, notes))
-    }
-
     /// Its number.
     pub fn number(&self) -> u32 {
         self.number
@@ -400,116 +272,6 @@ impl Partition {
         self.input_bytes += message.value.map_or(0, <[u8]>::len) as u64;
         Ok(())
     }
-
-    /// Whether it is time for a snapshot.
-    pub fn is_snapshot_due(&self, now: Duration) -> bool {
-        let input_max = (4 * self.snapshot_bytes).max(SNAPSHOT_INPUT_MIN);
-        let is_old = now.saturating_sub(self.snapshot_at) >= self.rules.snapshot_age;
-        self.is_live() && self.input_bytes > 0 && (is_old || self.input_bytes >= input_max)
-    }
-
-    /// Whether there is anything to commit.
-    pub fn is_dirty(&self) -> bool {
-        !self.claimed || self.begins || self.next > self.progress.offset
-    }
-
-    /// The first words of this owner.
-    fn claim(&self) -> Progress {
-        let before = &self.progress;
-        // It was this process itself that began anew: so nobody died.
-        let is_alive = before.owner == self.rules.owner;
-        let deaths = match before {
-            _ if before.released => 0,
-            _ if is_alive => before.deaths,
-            _ => before.deaths.saturating_add(1),
-        };
-        let offset = before.offset.max(if self.lost.is_some() { self.next } else { before.offset });
-        let careful_until = if deaths >= DEATHS_BEFORE_CARE { offset + CAREFUL_MESSAGES } else { 0 };
-        Progress {
-            offset,
-            deaths,
-            careful_until: careful_until.max(before.careful_until),
-            tries: if offset == before.offset && !is_alive { before.tries } else { 0 },
-            released: false,
-            ..before.clone()
-        }
-    }
-
-    /// What the next transaction has to say for the partition, if anything. A commit that comes to pass is to be
-    /// confirmed; after one that does not, the partition is to be dropped.
-    pub fn commit(&mut self, purpose: Purpose, outbox: &mut impl Outbox) -> Option<Commit> {
-        if purpose == Purpose::Continue && !self.is_dirty() {
-            return None;
-        }
-        let mut progress = if self.claimed { self.progress.clone() } else { self.claim() };
-        if let Some(lost) = self.lost {
-            // It is a hundred bytes: every topic takes it.
-            let _ = outbox.record(self.number, RecordType::CaptureLoss, &self.lost_record(lost));
-        }
-        if self.next > progress.offset {
-            progress.offset = self.next;
-            progress.deaths = 0;
-            progress.tries = 0;
-        }
-        let is_live = self.next == progress.offset;
-        if is_live {
-            progress.runs = Some(self.engine.runs());
-            progress.last_message = self.last_message;
-        }
-        if self.begins {
-            progress.tries = progress.tries.saturating_add(1);
-        }
-        progress.ordinal += 1;
-        progress.owner.clone_from(&self.rules.owner);
-        progress.fingerprint = Some(self.rules.fingerprint.clone());
-        progress.released = purpose == Purpose::Release;
-        let mut entries = Vec::new();
-        let mut snapshot_bytes = None;
-        let is_snapshot_new = progress.snapshot.as_ref().is_none_or(|pointer| pointer.offset < progress.offset);
-        if is_live && purpose != Purpose::Continue && is_snapshot_new {
-            let state = self.engine.snapshot();
-            snapshot_bytes = Some(state.len() as u64);
-            let before = progress.snapshot.take();
-            let (chunks, pointer) = snapshot_entries(&state, progress.ordinal, progress.offset, before.as_ref());
-            entries = chunks;
-            progress.snapshot = Some(SnapshotPointer { fingerprint: Some(self.rules.fingerprint.clone()), ..pointer });
-        }
-        let replay_from = progress.snapshot.as_ref().map_or(progress.begin_offset, |pointer| pointer.offset);
-        progress.skipped = self.skipped.iter().filter(|skipped| skipped.offset >= replay_from).cloned().collect();
-        entries.push(progress_entry(&progress));
-        Some(Commit { offset: progress.offset, entries, snapshot_bytes, progress })
-    }
-
-    /// Takes note that a commit has come to pass. `now` is the clock of [`Self::restore`].
-    pub fn confirm(&mut self, commit: Commit, now: Duration) {
-        self.claimed = true;
-        self.lost = None;
-        self.begun = self.begins;
-        self.begins = false;
-        if let Some(bytes) = commit.snapshot_bytes {
-            self.snapshot_bytes = bytes;
-            self.snapshot_at = now;
-            self.input_bytes = 0;
-        }
-        self.skipped.clone_from(&commit.progress.skipped);
-        self.progress = commit.progress;
-    }
-
-    /// What is known of messages that were deleted unread: neither sensor nor number of packets. Offsets take
-    /// the place of the packet number in its identity.
-    fn lost_record(&self, (first, last): (i64, i64)) -> Vec<u8> {
-        let mut loss = CaptureLoss {
-            meta: Some(Meta { packet_number: first, record_index: self.number, ..Meta::default() }),
-            partition: self.number,
-            first_offset: Some(first),
-            last_offset: Some(last),
-            ..CaptureLoss::default()
-        };
-        loss.set_reason(CaptureLossReason::Retention);
-        let mut bytes = Vec::new();
-        loss.encode_to(&mut bytes);
-        bytes
-    }
 }
 
 /// Tells a message from others.
@@ -533,5 +295,4 @@ fn read(message: &Message<'_>, partition: u32, partition_count: u32) -> Result<P
 }
 
 #[cfg(test)]
-#[path = "partition_tests.rs"]
 mod tests;
