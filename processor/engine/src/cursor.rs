@@ -78,6 +78,11 @@ impl<'a> Cursor<'a> {
         Self { position: position.min(self.message.len()), ..*self }
     }
 
+    /// Reads `message` as if it lay here in the packet: what was made of the bytes here, as by decryption.
+    pub fn in_place<'b>(&self, message: &'b [u8]) -> Cursor<'b> {
+        Cursor { message, position: 0, base: self.offset() }
+    }
+
     /// How much of the message has been read, in bytes.
     pub fn position(&self) -> usize {
         self.position

@@ -28,6 +28,7 @@ datagrams! {
     mdns::Mdns,
     nbns::Nbns,
     ntp::Ntp,
+    quic::Quic,
     snmp::Snmp,
     syslog::Syslog,
     tftp::Tftp,
@@ -89,6 +90,8 @@ pub enum Probe {
 pub struct Context {
     /// Time of the packet, ns since 1970-01-01 UTC.
     pub ts_ns: i64,
+    /// The datagram is from the flow's responder.
+    pub from_responder: bool,
     /// Time of the message that announced this one by [`Self::expect_answer_from_another_port`], ns.
     /// Only the first message of a flow is announced.
     pub expected_since_ns: Option<i64>,

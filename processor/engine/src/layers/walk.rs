@@ -298,6 +298,7 @@ impl<'e> Walk<'e> {
         self.set_flow_scope(found);
         let mut context = Context {
             ts_ns: self.arrival.packet.ts_ns,
+            from_responder: found.from_responder,
             expected_since_ns: expected.map(|expected| expected.since_ns),
             expects_answer_elsewhere: false,
         };

@@ -1,0 +1,165 @@
+//! What nobody sends who means well.
+
+use weir_contract::record::{self, QuicEvent};
+
+use super::{
+    super::{Quic, crypto::HELD_MAX},
+    *,
+};
+use crate::datagram::{Datagram, Probe};
+
+fn whole_datagram() -> Vec<u8> {
+    let mut payload = crypto(0, &hex(CLIENT_HELLO));
+    payload.resize(600, 0);
+    FIRST.seal(&payload)
+}
+
+fn hellos(records: &Records) -> usize {
+    records.of::<record::Quic>().iter().filter(|quic| quic.event() == QuicEvent::ClientHello).count()
+}
+
+#[test]
+fn cut_packets_are_unreadable() {
+    let datagram = whole_datagram();
+    for length in 0..datagram.len() {
+        let records = from_client(&[datagram[..length].to_vec()]);
+        assert_eq!((hellos(&records), records.of::<record::TlsClientHello>().len()), (0, 0), "{length} bytes");
+        let quic = records.of::<record::Quic>();
+        assert!(quic.iter().all(|quic| quic.event() == QuicEvent::Unreadable && quic.truncated && !quic.decrypted));
+        let length_is_known = 18;
+        assert_eq!(quic.len(), usize::from(length >= length_is_known), "{length} bytes");
+    }
+}
+
+#[test]
+fn flipped_bits_give_no_hello() {
+    let datagram = whole_datagram();
+    for at in 0..datagram.len() {
+        for bit in 0..8 {
+            let mut flipped = datagram.clone();
+            flipped[at] ^= 1 << bit;
+            assert_eq!(hellos(&from_client(&[flipped])), 0, "bit {bit} of byte {at}");
+        }
+    }
+}
+
+#[test]
+fn changed_packet_of_a_known_connection_is_told() {
+    let mut changed = Initial { number: 1, ..FIRST }.seal(&[0; 40]);
+    *changed.last_mut().unwrap() ^= 1;
+    let records = from_client(&[whole_datagram(), changed]);
+    assert_eq!(records.weirds(), ["quic BadChecksum: Initial packet whose tag is wrong"]);
+}
+
+#[test]
+fn payloads_of_hostile_numbers_end() {
+    let endless = "ffffffffffffffff";
+    for (payload, weird) in [
+        (format!("06 {endless} {endless}"), "quic Truncated: ends before its fields do"),
+        (format!("06 00 {endless} 01"), "quic Truncated: ends before its fields do"),
+        (format!("02 00 00 {endless} 00"), "quic Truncated: ends before its fields do"),
+        (format!("1c 00 00 {endless}"), "quic Truncated: ends before its fields do"),
+        ("06".to_owned(), "quic Truncated: ends before its fields do"),
+        (format!("{endless}"), "quic BadValue: frame that Initial packets may not hold"),
+        ("08 00".to_owned(), "quic BadValue: frame that Initial packets may not hold"),
+    ] {
+        let mut payload = hex(&payload);
+        // As short as a packet may be; behind the frame there is nothing that could be read.
+        let padding = 4usize.saturating_sub(payload.len());
+        payload.splice(0..0, vec![0; padding]);
+        let records = from_client(&[FIRST.seal(&payload)]);
+        assert_eq!(records.weirds(), [weird], "{payload:02x?}");
+    }
+}
+
+#[test]
+fn crypto_frames_at_the_end_of_the_number_space_are_kept_and_harm_nobody() {
+    let frame = [&hex("06 ffffffffffffffff 04")[..], &[1; 4]].concat();
+    let records = from_client(&[FIRST.seal(&[frame, crypto(0, &hex(CLIENT_HELLO))].concat())]);
+    assert_eq!((hellos(&records), records.weirds().len()), (1, 0));
+}
+
+#[test]
+fn no_more_than_16_kib_wait() {
+    let packet = |number: u32| {
+        let offset = 1000 * usize::try_from(number).unwrap() + 10;
+        Initial { number, ..FIRST }.seal(&crypto(offset, &[1; 1000]))
+    };
+    let packets: Vec<_> = (0..16).map(packet).collect();
+    let records = from_client(&packets[..15]);
+    assert_eq!(records.weirds(), [""; 0]);
+    let over = from_client(&(0..20).map(packet).collect::<Vec<_>>());
+    let weird = "quic Limit: more than 16 KiB of CRYPTO frames wait for others";
+    assert!(over.weirds().iter().all(|found| found == weird) && !over.weirds().is_empty());
+    assert!(15 * 1000 < HELD_MAX);
+}
+
+#[test]
+fn no_more_than_100_gaps_are_kept() {
+    let frames: Vec<u8> = (0..101).flat_map(|piece| crypto(2 * piece + 1, &[1])).collect();
+    let records = from_client(&[FIRST.seal(&frames)]);
+    assert_eq!(records.weirds(), ["quic Limit: CRYPTO frames with more than 100 gaps"]);
+}
+
+#[test]
+fn handshake_messages_that_lie_about_their_length_end_the_stream() {
+    let hello = hex(CLIENT_HELLO);
+    let frames = [crypto(0, &[1, 0xff, 0xff, 0xff]), crypto(4, &hello)].concat();
+    let records = from_client(&[FIRST.seal(&frames)]);
+    assert_eq!(records.weirds(), ["quic Limit: handshake message of more than 16 KiB"]);
+    assert_eq!(hellos(&records), 0);
+}
+
+#[test]
+fn third_hello_of_a_side_is_not_read() {
+    // Headers of four bytes, without bodies: 300 of them fill a datagram.
+    let frames = crypto(0, &[1, 0, 0, 0].repeat(250));
+    let records = from_client(&[FIRST.seal(&frames)]);
+    assert_eq!(records.of::<record::Quic>().len(), 2);
+    let weird = "quic Unexpected: third handshake message in Initial packets".to_owned();
+    assert!(records.weirds().contains(&weird));
+}
+
+#[test]
+fn closes_of_one_packet_are_one() {
+    let records = from_client(&[FIRST.seal(&[0x1c, 0, 0, 0].repeat(200))]);
+    assert_eq!(records.of::<record::Quic>().len(), 1);
+}
+
+#[test]
+fn sixteen_packets_of_a_datagram_are_read() {
+    let packet = FIRST.seal(&[0; 4]);
+    let records = from_client(&[packet.repeat(16)]);
+    assert_eq!(records.weirds(), [""; 0]);
+    let records = from_client(&[packet.repeat(40)]);
+    assert_eq!(records.weirds(), ["quic Limit: more than 16 packets in one datagram"]);
+}
+
+#[test]
+fn short_packets_are_passed_over() {
+    let mut datagrams = vec![whole_datagram()];
+    datagrams.extend((0..10).map(|number| vec![0x40, number, 0, 0]));
+    let records = from_client(&datagrams);
+    assert_eq!((records.of::<record::Quic>().len(), records.weirds().len()), (1, 0));
+}
+
+#[test]
+fn probe_is_sure_of_whole_packets_of_known_versions_only() {
+    let datagram = whole_datagram();
+    assert_eq!(Quic::probe(&datagram), Probe::Yes);
+    assert_eq!(Quic::probe(&ANSWER.seal(&[0; 100])), Probe::Yes);
+    assert_eq!(Quic::probe(&datagram[..200]), Probe::Unsure);
+    let changed = |at: usize, byte: u8| {
+        let mut datagram = datagram.clone();
+        datagram[at] = byte;
+        Quic::probe(&datagram)
+    };
+    let short_header = 0x40;
+    let without_fixed_bit = 0x80;
+    assert_eq!([changed(0, short_header), changed(0, without_fixed_bit)], [Probe::No; 2]);
+    let (unknown_version, long_identifier) = (changed(1, 0x77), changed(5, 21));
+    assert_eq!([unknown_version, long_identifier], [Probe::No; 2]);
+    let reserved = hex("c0 1a2a3a4a 08 8394c8f03e515708 00 0000");
+    let negotiation = hex("80 00000000 00 08 8394c8f03e515708 00000001");
+    assert_eq!([Quic::probe(&reserved), Quic::probe(&negotiation)], [Probe::Unsure; 2]);
+}
