@@ -18,6 +18,7 @@ mod tests;
 
 pub(crate) use client_hello::{ClientHello, Offer};
 pub(crate) use client_record::client_hello;
+pub(crate) use numbers::push_cipher_suite_name;
 pub(crate) use server_hello::{Choice, ServerHello};
 pub(crate) use server_record::server_hello;
 

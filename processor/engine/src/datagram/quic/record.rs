@@ -66,6 +66,7 @@ pub(super) fn server_hello(
     quic.ts_ns = message.began_ns;
     quic.decrypted = true;
     quic.cipher_suite = Some(hello.cipher_suite.into());
+    tls::push_cipher_suite_name(&mut quic.cipher_suite_name, hello.cipher_suite.into());
     quic.hello_retry_request = hello.is_hello_retry_request();
     answer(&mut quic, response_time_ns);
 }

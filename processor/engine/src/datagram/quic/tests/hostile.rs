@@ -3,7 +3,7 @@
 use weir_contract::record::{self, QuicEvent};
 
 use super::{
-    super::{Quic, crypto::HELD_MAX},
+    super::Quic,
     *,
 };
 use crate::datagram::{Datagram, Probe};
@@ -60,7 +60,7 @@ fn payloads_of_hostile_numbers_end() {
         (format!("02 00 00 {endless} 00"), "quic Truncated: ends before its fields do"),
         (format!("1c 00 00 {endless}"), "quic Truncated: ends before its fields do"),
         ("06".to_owned(), "quic Truncated: ends before its fields do"),
-        (format!("{endless}"), "quic BadValue: frame that Initial packets may not hold"),
+        (endless.to_owned(), "quic BadValue: frame that Initial packets may not hold"),
         ("08 00".to_owned(), "quic BadValue: frame that Initial packets may not hold"),
     ] {
         let mut payload = hex(&payload);
@@ -91,7 +91,6 @@ fn no_more_than_16_kib_wait() {
     let over = from_client(&(0..20).map(packet).collect::<Vec<_>>());
     let weird = "quic Limit: more than 16 KiB of CRYPTO frames wait for others";
     assert!(over.weirds().iter().all(|found| found == weird) && !over.weirds().is_empty());
-    assert!(15 * 1000 < HELD_MAX);
 }
 
 #[test]
