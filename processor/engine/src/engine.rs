@@ -14,7 +14,7 @@ use crate::{
     cursor::Malformed,
     datagram::{Expectations, Running},
     defrag::{Fragments, Incomplete},
-    flow::{Ended, FlowTable, Identity, Seen, protocol, write_connection},
+    flow::{Ended, FlowTable, Identity, Seen, protocol, write_ended},
     layers::{Arrival, State, Table, Walk},
     limits::Limits,
     output::{AFTERWARDS, Output, RecordSink, Scope},
@@ -115,7 +115,7 @@ impl Engine {
     /// that collide; it shows in no record.
     pub fn new(seed: u64, limits: Limits, selection: Selection) -> Self {
         let state = State {
-            flows: FlowTable::new(seed, limits.flows),
+            flows: FlowTable::new(seed, limits.flows, &selection),
             parsers: Slab::default(),
             conversations: Slab::default(),
             held_bytes: 0,
@@ -303,11 +303,12 @@ impl Engine {
         Walk::new(&mut self.state, arrival).run();
         if self.state.flows.has_ended() {
             self.state.out.end_packet();
-            for (flow, mut detail, reason) in self.state.flows.take_ended() {
-                self.state.finish_detached(&flow, &mut detail, &self.sensors);
+            for mut kept in self.state.flows.take_ended() {
+                if kept.is_over() {
+                    self.state.finish_detached(&kept.flow, &mut kept.detail, &self.sensors);
+                }
                 let State { out, parsers, held_bytes, .. } = &mut self.state;
-                let ended = Ended { flow: &flow, detail: &detail, reason };
-                write_ended(ended, &self.sensors, out, parsers, held_bytes, &mut self.counters);
+                end_flow(kept.ended(), &self.sensors, out, parsers, held_bytes, &mut self.counters);
             }
         }
         if self.state.held_bytes > self.stream_bytes_max {
@@ -371,7 +372,7 @@ impl Engine {
             self.state.finish_stream(flow, &self.sensors);
             let State { out, parsers, flows, held_bytes, .. } = &mut self.state;
             let counters = &mut self.counters;
-            flows.end(flow, reason, |ended| write_ended(ended, &self.sensors, out, parsers, held_bytes, counters));
+            flows.end(flow, reason, |ended| end_flow(ended, &self.sensors, out, parsers, held_bytes, counters));
             if self.state.out.pending_bytes() > DRAIN_BYTES {
                 self.state.out.drain_to(sink);
             }
@@ -402,8 +403,9 @@ fn message(panic: Box<dyn Any + Send>) -> String {
     }
 }
 
-/// Writes what a flow was, counts how it ended, and lets its parser go.
-fn write_ended(
+/// Writes what a flow was, counts how it ended, and lets its parser go; of a flow that goes on only the slice
+/// that ended.
+fn end_flow(
     ended: Ended<'_>,
     sensors: &Sensors,
     out: &mut Output,
@@ -411,24 +413,27 @@ fn write_ended(
     held_bytes: &mut usize,
     counters: &mut Counters,
 ) {
-    let Ended { flow, detail, reason } = ended;
+    let Ended { flow, detail, reason, .. } = ended;
+    let is_over = reason != record::EndReason::Active;
     let mut identity = detail.identity;
-    // A connection's was finished before.
-    if let Some(parser) = flow.parser().filter(|_| flow.key().protocol() != protocol::TCP)
-        && let Some(running) = parsers.take(parser)
-    {
-        identity = identity.or(running.identity);
-        *held_bytes -= running.counted_bytes;
+    if is_over {
+        // A connection's was finished before.
+        if let Some(parser) = flow.parser().filter(|_| flow.key().protocol() != protocol::TCP)
+            && let Some(running) = parsers.take(parser)
+        {
+            identity = identity.or(running.identity);
+            *held_bytes -= running.counted_bytes;
+        }
+        counters.late_flows += u64::from(flow.is_late());
+        counters.evicted_flows += u64::from(reason == record::EndReason::Evicted);
     }
-    counters.late_flows += u64::from(flow.is_late());
-    counters.evicted_flows += u64::from(reason == record::EndReason::Evicted);
     let Some(of) = sensors.get(flow.sensor()) else { return };
-    if !out.selects::<record::Connection>() {
+    if !out.selects_any(&[RecordType::Connection, RecordType::Flow, RecordType::FlowFeatures]) {
         return;
     }
     let identity = identity.unwrap_or_else(|| Identity::new(&of.hash, flow.key(), flow.first_number()));
     out.use_sensor(&of.prefix);
-    write_connection(out, ended, identity);
+    write_ended(out, ended, identity);
 }
 
 /// A datagram that never became whole.

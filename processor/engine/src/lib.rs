@@ -32,6 +32,7 @@ mod datagram;
 mod defrag;
 mod digits;
 mod engine;
+mod entropy;
 mod flow;
 mod layers;
 mod limits;

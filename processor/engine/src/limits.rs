@@ -43,6 +43,9 @@ pub(crate) const WEIRDS_MAX: u8 = 10;
 
 const SECOND: i64 = 1_000_000_000;
 
+/// A slice of a flow holds what comes within this time of its first packet (as NetFlow's active timeout).
+pub(crate) const ACTIVE_TIMEOUT_NS: i64 = 30 * 60 * SECOND;
+
 /// A flow is written when the watermark is so far past the end of its idle timeout.
 pub(crate) const GRACE_NS: i64 = 10 * SECOND;
 

@@ -108,6 +108,11 @@ impl Output {
         self.writer.note(malformed);
     }
 
+    /// Whether records of one of the types are written.
+    pub(crate) fn selects_any(&self, types: &[RecordType]) -> bool {
+        types.iter().any(|&of| self.selection.contains(of))
+    }
+
     pub(crate) fn begin_packet(&mut self, sensor_prefix: &[u8], packet_number: i64, ts_ns: i64) {
         let writer = &mut self.writer;
         writer.ts_ns = ts_ns;

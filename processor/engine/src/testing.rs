@@ -145,15 +145,22 @@ pub(crate) fn batch(link_type: u16, frames: &[Vec<u8>]) -> PacketBatch {
 
 /// Frames with their times in ns, as one batch that ends the capture.
 pub(crate) fn batch_at(link_type: u16, frames: &[(i64, Vec<u8>)]) -> PacketBatch {
+    let packets = (1..).zip(frames).map(|(number, (ts_ns, frame))| {
+        let original_length = u32::try_from(frame.len()).unwrap();
+        Packet { number, ts_ns: *ts_ns, data: frame, original_length, link_type, interface: 0 }
+    });
+    PacketBatch { end_of_capture: true, ..batch_of(link_type, &packets.collect::<Vec<_>>()) }
+}
+
+/// Packets as one batch that ends nothing.
+pub(crate) fn batch_of(link_type: u16, packets: &[Packet<'_>]) -> PacketBatch {
     let interface = Interface { name: String::new(), link_type: link_type.into() };
     let mut builder = BatchBuilder::new("test", 1, Partition { number: 0, count: 1 });
-    for (number, (ts_ns, frame)) in (1..).zip(frames) {
-        let original_length = u32::try_from(frame.len()).unwrap();
-        let packet = Packet { number, ts_ns: *ts_ns, data: frame, original_length, link_type, interface: 0 };
-        builder.push(&packet, &interface).unwrap();
+    for packet in packets {
+        builder.push(packet, &interface).unwrap();
     }
-    let watermark_ns = frames.iter().map(|(ts_ns, _)| *ts_ns).max().unwrap_or_default();
-    PacketBatch { end_of_capture: true, ..builder.finish(watermark_ns, PacketBatch::default()) }
+    let watermark_ns = packets.iter().map(|packet| packet.ts_ns).max().unwrap_or_default();
+    builder.finish(watermark_ns, PacketBatch::default())
 }
 
 /// What becomes of frames.

@@ -39,6 +39,8 @@ pub struct Plan {
     pub split_directions: bool,
     /// The packet whose time is changed to 2106.
     pub dated_2106: Option<usize>,
+    /// How many times longer everything lasts.
+    pub slower: i64,
 }
 
 impl Default for Plan {
@@ -50,6 +52,7 @@ impl Default for Plan {
             restore_after: Vec::new(),
             split_directions: false,
             dated_2106: None,
+            slower: 1,
         }
     }
 }
@@ -194,10 +197,12 @@ impl Capture {
         let mut watermark_ns = i64::MIN;
         let mut until_cut = plan.cuts.clone().into_iter();
         let mut left = until_cut.next().unwrap();
+        let begin_ns = self.packets.first().map_or(0, |packet| packet.ts_ns);
 
         for (at, packet) in self.packets.iter().enumerate() {
             let dated = plan.dated_2106 == Some(at);
-            let ts_ns = if dated { YEAR_2106_NS } else { packet.ts_ns };
+            let ts_ns = begin_ns + (packet.ts_ns - begin_ns) * plan.slower;
+            let ts_ns = if dated { YEAR_2106_NS } else { ts_ns };
             if !dated {
                 watermark_ns = watermark_ns.max(ts_ns);
             }

@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 mod decoding;
+mod slices;
 
 use std::path::PathBuf;
 
@@ -116,10 +117,11 @@ proptest! {
         partitions in 1u32..20,
         cuts in prop::collection::vec(1usize..50, 1..20),
         restores in prop::collection::vec(1usize..2000, 0..6),
+        slower in prop::sample::select(vec![1, 100, 3000]),
     ) {
         let captures = captures();
         let capture = which.get(&captures);
-        let plan = Plan { partitions, cuts: Cuts::Cycle(cuts), restore_after: restores, ..Plan::default() };
-        capture.decode(&plan).assert_same(&capture.decode(&Plan::default()), &capture.name);
+        let plan = Plan { partitions, cuts: Cuts::Cycle(cuts), restore_after: restores, slower, ..Plan::default() };
+        capture.decode(&plan).assert_same(&capture.decode(&Plan { slower, ..Plan::default() }), &capture.name);
     }
 }

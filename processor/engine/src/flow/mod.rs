@@ -6,12 +6,16 @@
 
 mod connection;
 mod detail;
+mod entry;
+mod extras;
+mod features;
 mod icmp;
 mod identity;
 mod key;
 mod packet;
 mod sequence;
 mod side;
+mod slice;
 
 pub(crate) mod snapshot;
 mod table;
@@ -20,10 +24,12 @@ mod tcp;
 mod tests;
 mod wheel;
 
-pub(crate) use connection::{connection_scope, write_connection};
+pub(crate) use connection::{connection_scope, write_ended};
 pub(crate) use detail::Detail;
+pub(crate) use entry::{Ended, Flow};
+pub(crate) use features::Anatomy;
 pub(crate) use icmp::{icmpv4_ports, icmpv6_ports};
 pub(crate) use identity::{Identity, SensorHash};
 pub(crate) use key::{Encapsulation, EncapsulationKind, FlowKey, Ports, protocol};
 pub(crate) use packet::{Compact, FlowPacket, NO_WINDOW_SCALE, flag};
-pub(crate) use table::{Ended, Flow, FlowTable, Found, Seen};
+pub(crate) use table::{FlowTable, Found, Seen};

@@ -13,6 +13,8 @@ pub(crate) mod flag {
     pub(crate) const ECE: u16 = 64;
     pub(crate) const CWR: u16 = 128;
     pub(crate) const AE: u16 = 256;
+    /// All of TCP's own.
+    pub(crate) const OF_TCP: u16 = 0x1ff;
     /// A SYN that permits selective acknowledgement.
     pub(crate) const SACK_PERMITTED: u16 = 1 << 12;
     /// Captured in part.

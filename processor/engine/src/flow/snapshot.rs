@@ -1,14 +1,20 @@
 //! Flows as protobuf, so that another release can go on with them.
 
-use weir_contract::record::{FirstPacketState, FlowDetailState, FlowSideState, FlowState, Section, WeirdBudgetState};
+use weir_contract::record::{
+    FirstPacketState, FlowDetailState, FlowSideState, FlowSliceState, FlowSpanState, FlowState, Section,
+    WeirdBudgetState,
+};
 
 use super::{
     detail::{Detail, WeirdBudget},
+    entry::{Flow, NONE},
+    features::{load_features, save_features},
     key::{FlowKey, KEY_BYTES},
     packet::{Compact, NO_VLAN},
     sequence::Sequence,
     side::Side,
-    table::{Flow, FlowTable, NONE},
+    slice::{Slice, Span},
+    table::FlowTable,
     tcp::{Endpoint, History},
 };
 use crate::{datagram::Dispatch, limits::IdleClass, output::Vlans, stream::Services};
@@ -21,7 +27,9 @@ impl FlowTable {
     pub(crate) fn save(&self) -> impl Iterator<Item = (FlowState, Option<u32>)> {
         self.flows.iter().map(|(index, flow)| {
             let detail = self.details.get(flow.detail).map(save_detail);
-            (FlowState { detail, ..save_flow(index, flow) }, flow.parser())
+            let slice = self.extras.slices.as_ref().and_then(|slices| slices.get(index)).map(|slice| save_slice(slice));
+            let features = self.extras.features.as_ref().and_then(|all| all.get(index)).map(save_features);
+            (FlowState { detail, slice, features, ..save_flow(index, flow) }, flow.parser())
         })
     }
 
@@ -46,6 +54,12 @@ impl FlowTable {
             flow.detail = self.details.insert(detail);
         }
         self.place(state.index, flow);
+        if let (Some(slices), Some(slice)) = (&mut self.extras.slices, &state.slice) {
+            slices.set(state.index, Box::new(load_slice(slice)));
+        }
+        if let Some(features) = &state.features {
+            self.extras.set_features(state.index, load_features(features));
+        }
         Some(())
     }
 
@@ -85,6 +99,8 @@ fn save_flow(index: u32, flow: &Flow) -> FlowState {
         decoder: None,
         detail: None,
         stream: None,
+        slice: None,
+        features: None,
     }
 }
 
@@ -226,6 +242,42 @@ fn load_detail(state: &FlowDetailState) -> Detail {
             })
             .collect(),
         services: Services::from_names(&state.services),
+    }
+}
+
+fn save_slice(slice: &Slice) -> FlowSliceState {
+    FlowSliceState {
+        index: slice.index,
+        before: Some(save_detail(&slice.before)),
+        orig: slice.orig.map(save_span),
+        resp: slice.resp.map(save_span),
+    }
+}
+
+fn load_slice(state: &FlowSliceState) -> Slice {
+    Slice {
+        index: state.index,
+        before: state.before.as_ref().map(load_detail).unwrap_or_default(),
+        orig: state.orig.as_ref().map(load_span),
+        resp: state.resp.as_ref().map(load_span),
+    }
+}
+
+fn save_span(span: Span) -> FlowSpanState {
+    FlowSpanState {
+        first_ts_ns: span.first_ts_ns,
+        last_ts_ns: span.last_ts_ns,
+        ttl_min: span.ttl_min.into(),
+        ttl_max: span.ttl_max.into(),
+    }
+}
+
+fn load_span(state: &FlowSpanState) -> Span {
+    Span {
+        first_ts_ns: state.first_ts_ns,
+        last_ts_ns: state.last_ts_ns,
+        ttl_min: u8::try_from(state.ttl_min).unwrap_or_default(),
+        ttl_max: u8::try_from(state.ttl_max).unwrap_or_default(),
     }
 }
 

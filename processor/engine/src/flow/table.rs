@@ -1,118 +1,25 @@
 //! Finding a packet's flow, and ending flows.
 
 use hashbrown::HashTable;
-use weir_contract::{EndReason, WeirdReason};
+use weir_contract::{EndReason, Selection, WeirdReason};
 use xxhash_rust::xxh3::xxh3_64_with_seed;
 
 use super::{
     detail::{Detail, begins_reversed, first_idle_class},
+    entry::{DECODER_FAILED, Ended, Flow, Kept, LATE, NONE, ORIGINATOR_IS_HIGH, TUNNEL_DEPTH_SHIFT, TUNNEL_REPORTED},
+    extras::Extras,
+    features::Anatomy,
     key::FlowKey,
-    packet::{Compact, FlowPacket},
+    packet::FlowPacket,
+    slice::Slice,
     wheel::Wheel,
 };
 use crate::{
     datagram::Dispatch,
     flow::{Identity, SensorHash},
-    limits::{GRACE_NS, IdleClass},
+    limits::GRACE_NS,
     slab::Slab,
 };
-
-/// No detail, no parser.
-pub(super) const NONE: u32 = u32::MAX;
-
-/// One flow. Of a flow of one packet this is all there is.
-#[derive(Debug, Clone)]
-pub(crate) struct Flow {
-    pub(super) key: FlowKey,
-    pub(super) first: Compact,
-    pub(super) first_ts_ns: i64,
-    pub(super) first_number: i64,
-    /// Index of the detail, which a second packet brings.
-    pub(super) detail: u32,
-    /// Index of the application parser's state.
-    pub(super) parser: u32,
-    /// Second of the wheel in which a reminder of this flow stands, as it was cut to 32 bits.
-    pub(super) reminder: u32,
-    pub(super) sensor: u16,
-    pub(super) class: IdleClass,
-    pub(super) service: Dispatch,
-    pub(super) bits: u8,
-}
-
-/// The key's higher endpoint is the originator.
-pub(super) const ORIGINATOR_IS_HIGH: u8 = 1;
-/// The first packet came after the watermark had passed.
-pub(super) const LATE: u8 = 2;
-/// A parser of the flow failed.
-pub(super) const DECODER_FAILED: u8 = 4;
-/// A tunnel was found in it, and reported.
-pub(super) const TUNNEL_REPORTED: u8 = 8;
-/// Tunnels around the flow.
-pub(super) const TUNNEL_DEPTH_SHIFT: u8 = 5;
-
-const _: () = assert!(size_of::<Option<Flow>>() <= 128);
-
-impl Flow {
-    pub(crate) fn key(&self) -> &FlowKey {
-        &self.key
-    }
-
-    pub(crate) fn sensor(&self) -> u16 {
-        self.sensor
-    }
-
-    pub(crate) fn first_number(&self) -> i64 {
-        self.first_number
-    }
-
-    pub(crate) fn service(&self) -> Dispatch {
-        self.service
-    }
-
-    /// Index of its decoder's state.
-    pub(crate) fn parser(&self) -> Option<u32> {
-        (self.parser != NONE).then_some(self.parser)
-    }
-
-    pub(crate) fn originator_is_high(&self) -> bool {
-        self.bits & ORIGINATOR_IS_HIGH != 0
-    }
-
-    pub(crate) fn is_late(&self) -> bool {
-        self.bits & LATE != 0
-    }
-
-    pub(crate) fn decoder_failed(&self) -> bool {
-        self.bits & DECODER_FAILED != 0
-    }
-
-    fn tunnel_depth(&self) -> u8 {
-        self.bits >> TUNNEL_DEPTH_SHIFT
-    }
-
-    /// The idle timeout of a flow that is one packet long.
-    pub(super) fn first_class(&self) -> IdleClass {
-        first_idle_class(&self.first_packet())
-    }
-
-    /// The detail of a flow that is one packet long.
-    fn first_detail(&self) -> Detail {
-        Detail::new(&self.first_packet(), self.key.protocol())
-    }
-
-    /// The first packet, as far as a flow that is one packet long needs it.
-    fn first_packet(&self) -> FlowPacket {
-        FlowPacket::expand(self.first, self.first_ts_ns, self.first_number, self.tunnel_depth())
-    }
-}
-
-/// A flow that is over.
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct Ended<'a> {
-    pub(crate) flow: &'a Flow,
-    pub(crate) detail: &'a Detail,
-    pub(crate) reason: EndReason,
-}
 
 /// What a packet did to the table.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -142,11 +49,12 @@ pub(crate) struct FlowTable {
     pub(super) flows: Slab<Flow>,
     pub(super) details: Slab<Detail>,
     pub(super) wheels: Vec<Wheel>,
-    ended: Vec<(Flow, Detail, EndReason)>,
+    pub(super) extras: Extras,
+    ended: Vec<Kept>,
 }
 
 impl FlowTable {
-    pub(crate) fn new(seed: u64, flows_max: usize) -> Self {
+    pub(crate) fn new(seed: u64, flows_max: usize, selection: &Selection) -> Self {
         Self {
             seed,
             flows_max,
@@ -154,6 +62,7 @@ impl FlowTable {
             flows: Slab::default(),
             details: Slab::default(),
             wheels: Vec::new(),
+            extras: Extras::new(selection),
             ended: Vec::new(),
         }
     }
@@ -171,8 +80,8 @@ impl FlowTable {
         self.flows.get(flow)
     }
 
-    /// Flows that packets ended since the last call, in the order they did.
-    pub(crate) fn take_ended(&mut self) -> Vec<(Flow, Detail, EndReason)> {
+    /// Flows and slices that packets ended since the last call, in the order they did.
+    pub(crate) fn take_ended(&mut self) -> Vec<Kept> {
         std::mem::take(&mut self.ended)
     }
 
@@ -182,6 +91,7 @@ impl FlowTable {
 
     /// Counts a packet in its flow, which it may begin, and may end first.
     pub(crate) fn count(&mut self, key: &FlowKey, src_is_high: bool, packet: &FlowPacket, seen: Seen) -> Found {
+        self.lose_weight();
         let hash = self.hash(key);
         // A sensor that was restarted begins anew, also where nobody told of the end of the run before.
         let is_same =
@@ -189,11 +99,14 @@ impl FlowTable {
         let known = self.index.find(spread(hash), |&(other, flow)| other == hash && is_same(flow)).copied();
         if let Some((_, index)) = known {
             match self.end_before(index, src_is_high, packet) {
-                None => return self.count_in(index, src_is_high, packet),
+                None => {
+                    self.cut_slice(index, packet.ts_ns);
+                    return self.count_in(index, src_is_high, packet);
+                }
                 Some(reason) => self.end_within(index, reason),
             }
         }
-        if self.flows.len() >= self.flows_max {
+        if self.weight() >= self.flows_max {
             self.evict();
         }
         let index = self.begin(key, src_is_high, packet, seen);
@@ -278,6 +191,11 @@ impl FlowTable {
             detail.count(packet, flow.key.protocol(), from_originator);
             class = detail.idle_class();
         }
+        if let Some(slices) = &mut self.extras.slices
+            && let Some(slice) = slices.get_mut(index)
+        {
+            slice.count(packet, from_originator);
+        }
         let is_sooner = class.timeout_ns() < flow.class.timeout_ns();
         flow.class = class;
         if is_sooner {
@@ -285,6 +203,35 @@ impl FlowTable {
             self.remind(index, due_ns);
         }
         Found { flow: index, from_responder: !from_originator, is_new: false }
+    }
+
+    /// Ends the slice that the flow is in if a packet of that time is past it.
+    fn cut_slice(&mut self, index: u32, ts_ns: i64) {
+        let Some(slices) = &mut self.extras.slices else { return };
+        let Some(flow) = self.flows.get(index) else { return };
+        // A flow of one packet has ended before it is so old.
+        let Some(detail) = self.details.get(flow.detail) else { return };
+        let slice = slices.get(index).map(Box::as_ref);
+        if Slice::is_over(slice, detail, ts_ns) {
+            let next = Slice::after(slice, detail);
+            self.ended.push(Kept::new(Ended { flow, detail, slice, features: None, reason: EndReason::Active }));
+            slices.set(index, Box::new(next));
+        }
+    }
+
+    /// Whether [`Self::learn`] is to be told of packets.
+    #[inline]
+    pub(crate) fn learns(&self) -> bool {
+        self.extras.features.is_some()
+    }
+
+    /// Learns from a packet that was counted.
+    pub(crate) fn learn(&mut self, found: Found, packet: &FlowPacket, anatomy: Anatomy<'_>) {
+        let Some(flow) = self.flows.get(found.flow) else { return };
+        if found.is_new {
+            return self.extras.begin(found.flow, anatomy);
+        }
+        self.extras.count((found.flow, flow), packet, anatomy, !found.from_responder);
     }
 
     fn remind(&mut self, index: u32, due_ns: i64) {
@@ -347,6 +294,22 @@ impl FlowTable {
         in_order(due)
     }
 
+    /// Flows, and how many more the memory of what is kept beside them would hold.
+    fn weight(&self) -> usize {
+        self.flows.len() + self.extras.weight()
+    }
+
+    /// Makes room for what an earlier packet let flows grow by. A packet adds less than so many flows' weight.
+    fn lose_weight(&mut self) {
+        const EVICTIONS_MAX: usize = 8;
+        for _ in 0..EVICTIONS_MAX {
+            if self.weight() <= self.flows_max || self.flows.len() <= 1 {
+                return;
+            }
+            self.evict();
+        }
+    }
+
     /// Ends the flow that would be idle next, of all sensors.
     fn evict(&mut self) {
         while let Some((second, index, sensor)) = self.take_earliest_reminder() {
@@ -386,7 +349,9 @@ impl FlowTable {
             EndReason::Evicted => reason,
             _ => detail.end_reason().unwrap_or(reason),
         };
-        show(Ended { flow, detail, reason });
+        let slice = self.extras.take_slice(index);
+        let features = self.extras.take_features(index, flow);
+        show(Ended { flow, detail, slice: slice.as_deref(), features: features.as_deref(), reason });
         // Empty where all flows end at once: see `take_all`.
         if !self.index.is_empty()
             && let Ok(entry) = self.index.find_entry(spread(self.hash(&flow.key)), |&(_, other)| other == index)
@@ -400,7 +365,7 @@ impl FlowTable {
     /// Ends a flow while a packet is counted.
     fn end_within(&mut self, index: u32, reason: EndReason) {
         let mut of = None;
-        self.end(index, reason, |ended| of = Some((ended.flow.clone(), ended.detail.clone(), ended.reason)));
+        self.end(index, reason, |ended| of = Some(Kept::new(ended)));
         self.ended.extend(of);
     }
 

@@ -58,7 +58,9 @@ impl Layer for Icmpv4 {
         walk.count(&Transport {
             protocol: protocol::ICMP,
             ports: icmpv4_ports(message_type, code, identifier),
+            header_bytes: HEADER_BYTES,
             payload_bytes: u32::try_from(payload_bytes).unwrap_or(u32::MAX),
+            payload: bytes.get(HEADER_BYTES..).unwrap_or_default(),
             ..Transport::default()
         });
         let rest = rest?;

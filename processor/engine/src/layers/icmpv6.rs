@@ -56,7 +56,9 @@ impl Layer for Icmpv6 {
         walk.count(&Transport {
             protocol: protocol::ICMPV6,
             ports: icmpv6_ports(message_type, code, identifier),
+            header_bytes: HEADER_BYTES,
             payload_bytes: u32::try_from(payload_bytes).unwrap_or(u32::MAX),
+            payload: start.peek().get(HEADER_BYTES..).unwrap_or_default(),
             ..Transport::default()
         });
         write_record(walk, start.peek(), (message_type, code), &rest?, input)?;

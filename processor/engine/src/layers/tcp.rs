@@ -16,9 +16,6 @@ pub(crate) struct Tcp;
 
 const HEADER_BYTES: usize = 20;
 
-/// TCP's own bits of `flags`.
-const FLAG_BITS: u16 = 0x1ff;
-
 impl Layer for Tcp {
     const NAME: &'static str = "tcp";
     const KEYS: &'static [Key] = &[Key::IpProtocol(protocol::TCP)];
@@ -36,12 +33,15 @@ impl Layer for Tcp {
         };
         // What the IP header counts, not what was captured: a cut packet sent no less.
         let payload_bytes = walk.ip.payload_bytes(segment.len()).saturating_sub(header.header_bytes);
+        let payload = segment.get(header.header_bytes..).unwrap_or_default();
         let options = input.message_up_to(header.header_bytes.saturating_sub(HEADER_BYTES));
         let payload_bytes = u32::try_from(payload_bytes).unwrap_or(u32::MAX);
         let found = walk.count(&Transport {
             protocol: protocol::TCP,
             ports,
+            header_bytes: header.header_bytes,
             payload_bytes,
+            payload,
             acknowledgement: header.acknowledgement,
             tcp: compact(&header, options),
         });
@@ -101,7 +101,7 @@ impl Header {
             sequence,
             acknowledgement,
             header_bytes: usize::from(offset_and_flags >> 12) * 4,
-            flags: offset_and_flags & FLAG_BITS,
+            flags: offset_and_flags & flag::OF_TCP,
             window: rest.u16()?,
             checksum: rest.u16()?,
             urgent_pointer: rest.u16()?,

@@ -47,7 +47,9 @@ pub(super) fn parse<'a>(mut input: Cursor<'a>, walk: &mut Walk<'_>, ip_protocol:
     let found = walk.count(&Transport {
         protocol: ip_protocol,
         ports: Ports { src, dst, ..Ports::default() },
+        header_bytes: HEADER_BYTES,
         payload_bytes,
+        payload: payload.peek(),
         tcp: Compact { window_scale: NO_WINDOW_SCALE, ..Compact::default() },
         ..Transport::default()
     });

@@ -10,8 +10,8 @@ use crate::{
     datagram::{Context, Dispatch, Expectations, Expected, ParserState, Place, Running},
     defrag::{Fragment, Fragments},
     flow::{
-        Compact, Encapsulation, FlowKey, FlowPacket, FlowTable, Found, Identity, Ports, Seen, SensorHash, flag,
-        protocol,
+        Anatomy, Compact, Encapsulation, FlowKey, FlowPacket, FlowTable, Found, Identity, Ports, Seen, SensorHash,
+        flag, protocol,
     },
     limits::LAYERS_MAX,
     output::{Draft, Output, Scope, Vlans},
@@ -59,6 +59,8 @@ pub(crate) struct IpHeader {
     pub(crate) fragments: u32,
     /// Bytes behind the header, and behind IPv6 extension headers, as the header counts them.
     pub(crate) payload_bytes: usize,
+    /// Bytes of the transport header and what follows it, of all fragments together.
+    pub(crate) transport_bytes: u32,
     /// All of them were captured.
     pub(crate) is_complete: bool,
     /// Where a source route or a routing header sends the packet in the end.
@@ -69,10 +71,13 @@ pub(crate) struct IpHeader {
 
 /// What a transport layer tells the flow table.
 #[derive(Debug, Clone, Copy, Default)]
-pub(crate) struct Transport {
+pub(crate) struct Transport<'a> {
     pub(crate) protocol: u8,
     pub(crate) ports: Ports,
+    pub(crate) header_bytes: usize,
     pub(crate) payload_bytes: u32,
+    /// The payload as far as it was captured.
+    pub(crate) payload: &'a [u8],
     pub(crate) acknowledgement: u32,
     /// Flags, sequence, window and options of TCP.
     pub(crate) tcp: Compact,
@@ -147,11 +152,13 @@ impl<'e> Walk<'e> {
 
     fn walk(&mut self, mut key: Key, mut input: Cursor<'_>) -> Option<(Key, Vec<u8>)> {
         loop {
-            if let Key::IpProtocol(number) = key
-                && is_portless(number, self.scope.addresses)
-            {
+            if let Key::IpProtocol(protocol) = key {
                 let payload_bytes = u32::try_from(self.ip.payload_bytes(input.remaining())).unwrap_or(u32::MAX);
-                self.count(&Transport { protocol: number, payload_bytes, ..Transport::default() });
+                self.ip.transport_bytes = payload_bytes;
+                if is_portless(protocol, self.scope.addresses) {
+                    let payload = input.peek();
+                    self.count(&Transport { protocol, payload_bytes, payload, ..Transport::default() });
+                }
             }
             let Some(entry) = self.state.table.find(key) else {
                 self.write_unknown(key, &input);
@@ -228,7 +235,7 @@ impl<'e> Walk<'e> {
     }
 
     /// Counts the packet in its flow; `None` without an IP header.
-    pub(crate) fn count(&mut self, transport: &Transport) -> Option<Found> {
+    pub(crate) fn count(&mut self, transport: &Transport<'_>) -> Option<Found> {
         let addresses = self.scope.addresses?;
         let Transport { protocol, ports, payload_bytes, acknowledgement, .. } = *transport;
         let (key, src_is_high) =
@@ -260,6 +267,14 @@ impl<'e> Walk<'e> {
             },
         };
         let found = self.state.flows.count(&key, src_is_high, &packet, self.arrival.seen);
+        if self.state.flows.learns() {
+            let anatomy = Anatomy {
+                ip_header_bytes: self.ip.total_bytes.saturating_sub(self.ip.transport_bytes),
+                transport_header_bytes: u32::try_from(transport.header_bytes).unwrap_or(u32::MAX),
+                payload: transport.payload,
+            };
+            self.state.flows.learn(found, &packet, anatomy);
+        }
         self.flow = Some(found);
         self.scope.ports = (ports.src, ports.dst);
         Some(found)

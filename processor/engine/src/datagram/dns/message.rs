@@ -4,13 +4,14 @@ use weir_contract::{WeirdReason, record};
 use xxhash_rust::xxh3::xxh3_64_with_seed;
 
 use super::{
-    Flavour, edns, entropy::entropy, name, netbios,
+    Flavour, edns, name, netbios,
     numbers::{self, push_class, push_type},
     rdata,
 };
 use crate::{
     cursor::{Cursor, Malformed},
     datagram::Requests,
+    entropy::entropy,
     limits::LIST_MAX,
     output::{Draft, Output},
 };

@@ -3,7 +3,6 @@
 
 mod dnssec;
 mod edns;
-mod entropy;
 mod message;
 mod name;
 mod netbios;

@@ -30,7 +30,9 @@ impl Layer for Sctp {
         let found = walk.count(&Transport {
             protocol: protocol::SCTP,
             ports: Ports { src, dst, ..Ports::default() },
+            header_bytes: HEADER_BYTES,
             payload_bytes: u32::try_from(payload_bytes).unwrap_or(u32::MAX),
+            payload: input.peek(),
             tcp: Compact { window_scale: NO_WINDOW_SCALE, ..Compact::default() },
             ..Transport::default()
         });

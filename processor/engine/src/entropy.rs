@@ -1,7 +1,7 @@
-//! Shannon entropy of names.
+//! Shannon entropy of a few bytes.
 
-/// How many bytes are looked at: more than a name has that needs no escaping.
-const BYTES_MAX: usize = 255;
+/// How many bytes are looked at: as many as a byte has values, and more than a DNS name has.
+pub(crate) const BYTES_MAX: usize = 256;
 
 /// `n · log2(n)` for every count. Computed by the compiler: the engine has no logarithm of its own, and
 /// those of platforms differ in the last bit.
@@ -34,13 +34,13 @@ const fn log2(mut number: f64) -> f64 {
     log
 }
 
-/// Entropy of the first 255 bytes, bits per byte; 0 for none.
-pub(super) fn entropy(bytes: &[u8]) -> f64 {
+/// Entropy of the first 256 bytes, bits per byte; 0 for none.
+pub(crate) fn entropy(bytes: &[u8]) -> f64 {
     let bytes = bytes.get(..BYTES_MAX).unwrap_or(bytes);
     if bytes.is_empty() {
         return 0.0;
     }
-    let mut counts = [0u8; 256];
+    let mut counts = [0u16; 256];
     let mut sum = 0.0;
     for &byte in bytes {
         let count = &mut counts[usize::from(byte)];
@@ -49,8 +49,8 @@ pub(super) fn entropy(bytes: &[u8]) -> f64 {
         sum += N_LOG2_N[usize::from(*count)];
     }
     let n_log2_n = N_LOG2_N.get(bytes.len()).copied().unwrap_or_default();
-    let total = f64::from(u8::try_from(bytes.len()).unwrap_or(u8::MAX));
-    // Rounding may leave a name of one letter a hair below 0.
+    let total = f64::from(u16::try_from(bytes.len()).unwrap_or(u16::MAX));
+    // Rounding may leave a single letter a hair below 0.
     ((n_log2_n - sum) / total).max(0.0)
 }
 
@@ -68,7 +68,8 @@ mod tests {
         assert_near(b"aaaaaaa", 0.0);
         assert_near(b"abababab", 1.0);
         assert_near(b"abcdefgh", 3.0);
-        assert_near(&(0..=255).collect::<Vec<u8>>(), 7.994_353_436_858_858);
+        assert_near(&(0..=255).collect::<Vec<u8>>(), 8.0);
+        assert_near(&[7; 300], 0.0);
     }
 
     #[test]
