@@ -66,7 +66,8 @@ pub struct DecodeConfig {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub partitions: Option<u32>,
 
-    /// Flows kept at once; with more the least active is written early [default: 2000000].
+    /// Flows kept at once; with more the least active is written early; with `+features` a flow of several packets
+    /// counts as four [default: 2000000].
     #[arg(long, value_name = "N", env = "WEIR_FLOWS", hide_env = true, help_heading = "Resources")]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub flows: Option<u32>,

@@ -5,7 +5,9 @@ use serde::{Deserialize, Serialize};
 /// Bounds of one engine. A process divides its own by the configured number of partitions.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Limits {
-    /// Flows alive at once. With more, the one that would be idle next is written as evicted.
+    /// Flows alive at once. With more, the one that would be idle next is written as evicted. A flow counts as 1;
+    /// past its first half hour as 2 where Flow is selected; and as 3 more from its second packet on where
+    /// FlowFeatures is: so the most memory that flows take does not depend on what is selected.
     pub flows: usize,
     /// Bytes of fragments that wait for the rest of their datagram.
     pub fragment_bytes: usize,

@@ -38,8 +38,8 @@ pub struct ProcessorConfig {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub records: Option<String>,
 
-    /// Flows kept at once for all partitions; with more the least active of a partition is written early
-    /// [default: 2000000].
+    /// Flows kept at once for all partitions; with more the least active of a partition is written early; with
+    /// `+features` a flow of several packets counts as four [default: 2000000].
     #[arg(long, value_name = "N", env = "WEIR_FLOWS", hide_env = true, help_heading = "Resources")]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub flows: Option<u32>,
