@@ -46,8 +46,8 @@ mod stream;
 #[cfg(test)]
 #[allow(dead_code, clippy::unwrap_used)]
 mod testing;
-#[allow(dead_code, unused_imports, reason = "its users land next")]
 mod tls;
+mod x509;
 
 pub use cursor::{Cursor, Malformed};
 pub use engine::{Counters, Engine, PushError};

@@ -103,6 +103,19 @@ pub(crate) fn ipv6(next_header: u8, payload: &[u8]) -> Vec<u8> {
     frame
 }
 
+/// An element of DER: its tag, and its content in parts.
+pub(crate) fn der(tag: u8, parts: &[&[u8]]) -> Vec<u8> {
+    let content = parts.concat();
+    let [.., a, b, c] = content.len().to_be_bytes();
+    let header = match content.len() {
+        0..=0x7f => vec![tag, c],
+        0x80..=0xff => vec![tag, 0x81, c],
+        0x100..=0xffff => vec![tag, 0x82, b, c],
+        _ => vec![tag, 0x83, a, b, c],
+    };
+    [header, content].concat()
+}
+
 /// The packet in a frame of these builders, without its Ethernet header.
 pub(crate) fn packet_of(frame: &[u8]) -> &[u8] {
     &frame[14..]

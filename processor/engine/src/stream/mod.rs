@@ -24,6 +24,7 @@ use crate::{
 streams! {
     dns::DnsOverTcp,
     ssh::Ssh,
+    tls::Tls,
 }
 
 /// A protocol above TCP: the state of one connection's parser, which is pushed what each side says.

@@ -1,5 +1,5 @@
-//! JA3 and JA3S (https://github.com/salesforce/ja3), and the client's JA4
-//! (https://github.com/FoxIO-LLC/ja4, technical_details/JA4.md). The other methods of the JA4+ family have a
+//! JA3 and JA3S (<https://github.com/salesforce/ja3>), and the client's JA4
+//! (<https://github.com/FoxIO-LLC/ja4>, technical_details/JA4.md). The other methods of the JA4+ family have a
 //! licence that forbids them here.
 
 use std::fmt::Write as _;

@@ -2,7 +2,7 @@
 //! fingerprints, and what a summary keeps of them.
 //!
 //! Whoever unwraps a ClientHello gives its body to [`client_hello`], that of a ServerHello to
-//! [`server_hello`].
+//! [`server_hello`]; or, for the summary of a session too, all messages to a [`Session`].
 
 mod cipher_suites;
 mod client_hello;
@@ -13,14 +13,17 @@ mod names;
 mod numbers;
 mod server_hello;
 mod server_record;
+mod session;
+mod ssl2;
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 
 pub(crate) use client_hello::{ClientHello, Offer};
 pub(crate) use client_record::client_hello;
 pub(crate) use numbers::push_cipher_suite_name;
 pub(crate) use server_hello::{Choice, ServerHello};
 pub(crate) use server_record::server_hello;
+pub(crate) use session::{Place, Session, message};
 
 /// What carries a handshake.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, serde::Serialize, serde::Deserialize)]

@@ -32,7 +32,8 @@ pub(crate) struct ServerHello<'a> {
 #[derive(Debug, Default, Serialize, Deserialize)]
 pub(crate) struct Choice {
     pub(crate) version: u16,
-    pub(crate) cipher_suite: u16,
+    /// That of SSL 2.0 chooses none.
+    pub(crate) cipher_suite: Option<u16>,
     pub(crate) session_id: Vec<u8>,
     pub(crate) alpn_protocol: String,
     pub(crate) group: Option<u16>,
@@ -124,7 +125,7 @@ impl<'a> ServerHello<'a> {
         let has = |number| self.extension(number).is_some();
         Choice {
             version: self.selected_version(),
-            cipher_suite: self.cipher_suite,
+            cipher_suite: Some(self.cipher_suite),
             session_id: self.session_id.to_vec(),
             alpn_protocol,
             group: self.group(),

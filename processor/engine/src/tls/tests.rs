@@ -9,7 +9,7 @@ use crate::{
     testing::Records,
 };
 
-fn bytes(hex: &str) -> Vec<u8> {
+pub(crate) fn bytes(hex: &str) -> Vec<u8> {
     let digits: Vec<u8> = hex.bytes().filter(|digit| !digit.is_ascii_whitespace()).collect();
     digits.chunks(2).map(|pair| u8::from_str_radix(std::str::from_utf8(pair).unwrap(), 16).unwrap()).collect()
 }
@@ -28,7 +28,7 @@ pub(crate) const RFC_8448_SERVER_HELLO: &str = "03 03 a6 af 06 a4 12 18 60 dc 5e
     72 e1 56 d6 cc 25 3b 83 3d f1 dd 69 b1 b0 4e 75 1f 0f 00 2b 00 02 03 04";
 
 /// A list behind its length of two bytes.
-fn list(content: &[u8]) -> Vec<u8> {
+pub(crate) fn list(content: &[u8]) -> Vec<u8> {
     [&u16::try_from(content.len()).unwrap().to_be_bytes()[..], content].concat()
 }
 
@@ -36,12 +36,12 @@ fn numbers(numbers: &[u16]) -> Vec<u8> {
     numbers.iter().flat_map(|number| number.to_be_bytes()).collect()
 }
 
-fn extension(number: u16, body: &[u8]) -> Vec<u8> {
+pub(crate) fn extension(number: u16, body: &[u8]) -> Vec<u8> {
     [&number.to_be_bytes()[..], &list(body)].concat()
 }
 
 /// A ClientHello without session.
-fn hello(version: u16, cipher_suites: &[u16], extensions: &[Vec<u8>]) -> Vec<u8> {
+pub(crate) fn hello(version: u16, cipher_suites: &[u16], extensions: &[Vec<u8>]) -> Vec<u8> {
     let mut hello = version.to_be_bytes().to_vec();
     hello.extend([7; 32]);
     hello.push(0);
