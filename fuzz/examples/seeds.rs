@@ -192,6 +192,13 @@ fn find(packet: &OwnedPacket, way: Way) -> Option<Vec<u8>> {
             let message = ip.payload().payload;
             (ip.payload().ip_number.0 == 58 && message.first() == Some(&wanted)).then(|| message.to_vec())
         }
+        (Way::Tcp(port), _) => match sliced.transport? {
+            TransportSlice::Tcp(tcp) => {
+                let is_known_by = tcp.destination_port() == port || tcp.source_port() == port;
+                (is_known_by && !tcp.payload().is_empty()).then(|| tcp.payload().to_vec())
+            }
+            _ => None,
+        },
         (Way::Udp(_, port), _) => match sliced.transport? {
             TransportSlice::Udp(udp) => {
                 let is_known_by = udp.destination_port() == port || udp.source_port() == port;

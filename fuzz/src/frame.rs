@@ -21,6 +21,8 @@ pub enum Way {
     Ipv6(u8),
     /// Behind a UDP header with these ports.
     Udp(u16, u16),
+    /// Behind a TCP header of that server's port, as the next bytes of its sender.
+    Tcp(u16),
     /// Behind an IPv6 header, as an ICMPv6 message of that type.
     Icmpv6(u8),
     /// Behind an Ethernet header with a length.
@@ -40,6 +42,7 @@ pub fn ways(protocol: &Protocol) -> Vec<Way> {
             "ether_type" => ways.push(Way::EtherType(long)),
             "ip_protocol" => ways.extend([Way::Ipv4(short), Way::Ipv6(short)]),
             "udp_port" => ways.extend([Way::Udp(CLIENT_PORT, long), Way::Udp(long, long)]),
+            "tcp_port" => ways.push(Way::Tcp(long)),
             "icmpv6_type" => ways.push(Way::Icmpv6(short)),
             "llc" => ways.push(Way::Llc),
             "llc_sap" => ways.push(Way::LlcSap(short)),
@@ -50,8 +53,9 @@ pub fn ways(protocol: &Protocol) -> Vec<Way> {
 }
 
 impl Way {
-    /// Link type and bytes of a packet with a message, from the originator or back.
-    pub fn packet(self, message: &[u8], is_answer: bool) -> (u16, Vec<u8>) {
+    /// Link type and bytes of a packet with a message, from the originator or back. `sent` counts the bytes of
+    /// the messages before it, of originator and responder.
+    pub fn packet(self, message: &[u8], is_answer: bool, sent: [u32; 2]) -> (u16, Vec<u8>) {
         const ETHERNET: u16 = 1;
         let message = &message[..message.len().min(PAYLOAD_MAX)];
         let mut packet = message.to_vec();
@@ -65,6 +69,18 @@ impl Way {
                 let length = short(message.len() + 8);
                 let header = [src.to_be_bytes(), dst.to_be_bytes(), length.to_be_bytes(), [0; 2]].concat();
                 packet = ipv4(17, &[&header, message].concat(), is_answer);
+            }
+            Self::Tcp(port) => {
+                let (mut ports, mut sent) = ([u32::from(CLIENT_PORT), u32::from(port)], sent);
+                if is_answer {
+                    ports.reverse();
+                    sent.reverse();
+                }
+                let mut segment = (ports[0] << 16 | ports[1]).to_be_bytes().to_vec();
+                sent.into_iter().for_each(|number| segment.extend(number.to_be_bytes()));
+                segment.extend([0x50, 0x10, 0xff, 0xff, 0, 0, 0, 0]);
+                segment.extend(message);
+                packet = ipv4(6, &segment, is_answer);
             }
             Self::Icmpv6(message_type) => {
                 if let Some(first) = packet.first_mut() {

@@ -3,13 +3,13 @@
 //! environment; without it the names of all are printed.
 #![no_main]
 
-use std::{env, process, sync::LazyLock};
+use std::{cell::Cell, env, process, sync::LazyLock};
 
 use libfuzzer_sys::fuzz_target;
 use weir_engine::{Limits, protocols};
 use weir_fuzz::{Bytes, OwnedPacket, Run, Way, assert_same, check_records, ways};
 
-const LIMITS: Limits = Limits { flows: 16, fragment_bytes: 1 << 16 };
+const LIMITS: Limits = Limits { flows: 16, fragment_bytes: 1 << 16, stream_bytes: 1 << 18 };
 
 static WAYS: LazyLock<Vec<Way>> = LazyLock::new(|| {
     let wanted = env::var("WEIR_FUZZ_PROTOCOL").unwrap_or_default();
@@ -29,7 +29,16 @@ fuzz_target!(
     |input: &[u8]| {
         let mut input = Bytes::new(input);
         let way = WAYS[usize::from(input.u8()) % WAYS.len()];
-        let packets = OwnedPacket::read_all(input, |input, is_answer| way.packet(input.message(), is_answer));
+        let sent = Cell::new([0; 2]);
+        let packets = OwnedPacket::read_all(input, |input, is_answer| {
+            let message = input.message();
+            let before = sent.get();
+            let mut after = before;
+            let of = &mut after[usize::from(is_answer)];
+            *of = u32::try_from(message.len()).map_or(*of, |length| of.wrapping_add(length));
+            sent.set(after);
+            way.packet(message, is_answer, before)
+        });
         let whole = Run::whole(&packets, LIMITS);
         check_records(&whole.records);
         assert_same(&whole, &Run::in_parts(&packets, LIMITS));

@@ -11,12 +11,12 @@ pub struct Protocol {
     pub keys: Vec<(&'static str, u32)>,
 }
 
-/// All protocols that the engine decodes: first layers, then those of datagrams, then those of streams. One that is
-/// both has both.
+/// All protocols that the engine decodes: first layers, then those of datagrams and of streams. One that comes in
+/// both has the keys of both.
 ///
 /// ```
 /// let dns = weir_engine::protocols().find(|protocol| protocol.name == "dns");
-/// assert_eq!(dns.unwrap().keys, [("udp_port", 53)]);
+/// assert_eq!(dns.unwrap().keys, [("udp_port", 53), ("tcp_port", 53)]);
 /// ```
 pub fn protocols() -> impl Iterator<Item = Protocol> {
     let layers = LAYERS
@@ -30,5 +30,12 @@ pub fn protocols() -> impl Iterator<Item = Protocol> {
         name: parser.name,
         keys: parser.ports.iter().map(|&port| ("tcp_port", port.into())).collect(),
     });
-    layers.chain(datagrams).chain(streams)
+    let mut all: Vec<Protocol> = Vec::new();
+    for protocol in layers.chain(datagrams).chain(streams) {
+        match all.iter_mut().find(|known| known.name == protocol.name) {
+            Some(known) => known.keys.extend(protocol.keys),
+            None => all.push(protocol),
+        }
+    }
+    all.into_iter()
 }
