@@ -1,12 +1,14 @@
 #!/usr/bin/env python3
 """Make a large capture to measure with, the same bytes each time.
 
-Usage: large_capture.py mix|small OUT.pcap
+Usage: large_capture.py mix|small|flood|holes OUT.pcap
 
 mix:    the project's captures again and again up to 1 GB. Each copy has its own IPv4 and IPv6 addresses:
         what is added to one half of an address is taken from the other, so checksums stay right.
 small:  2 million packets of at most 80 bytes that make 1.6 million flows: SYNs and their answers, DNS
         queries for random names, other UDP.
+flood:  10 million SYNs, each of a connection of its own.
+holes:  100,000 connections that begin a request, miss a segment and go on for 6,000 bytes.
 """
 
 import random
@@ -17,6 +19,8 @@ from pathlib import Path
 CAPTURES = Path(__file__).resolve().parent / "captures"
 MIX_BYTES = 1_000_000_000
 SMALL_PACKETS = 2_000_000
+FLOOD_PACKETS = 10_000_000
+HOLED_CONNECTIONS = 100_000
 ETHERNET = 1
 FILE_HEADER = struct.pack("<IHHiIII", 0xA1B2C3D4, 2, 4, 0, 0, 262144, ETHERNET)
 BEGIN_US = 1_760_000_000_000_000
@@ -130,12 +134,43 @@ def small(out):
         write_packet(out, now_us, (macs + b"\x08\0" + packet).ljust(60, b"\0"))
 
 
+CLIENT, SERVER = b"\x02\0\0\0\0\x01", b"\x02\0\0\0\0\x02"
+
+
+def segment(src, dst, ports, sequence, acknowledgement, flags, payload=b""):
+    tcp = struct.pack(">HHIIBBHHH", *ports, sequence, acknowledgement, 0x50, flags, 64240, 0, 0)
+    return (SERVER + CLIENT + b"\x08\0" + ipv4(6, src, dst, tcp + payload)).ljust(60, b"\0")
+
+
+def flood(out):
+    dst = bytes([192, 0, 2, 1])
+    for number in range(FLOOD_PACKETS):
+        src = struct.pack(">I", 0x0B000000 + number // 16)
+        write_packet(out, BEGIN_US + number, segment(src, dst, (1024 + number % 16, 443), number, 0, 2))
+
+
+def holes(out):
+    dst, ports = bytes([192, 0, 2, 1]), (40000, 80)
+    begin, rest = b"GET / HTTP/1.1\r\nhost: ", b"x" * 1500
+    for number in range(HOLED_CONNECTIONS):
+        src, now_us = struct.pack(">I", 0x0B000000 + number), BEGIN_US + 10 * number
+        write_packet(out, now_us, segment(src, dst, ports, 0, 0, 2))
+        write_packet(out, now_us + 1, segment(dst, src, ports[::-1], 0, 1, 0x12))
+        write_packet(out, now_us + 2, segment(src, dst, ports, 1, 1, 0x18, begin))
+        for part in range(4):
+            sequence = 1001 + len(rest) * part
+            write_packet(out, now_us + 3 + part, segment(src, dst, ports, sequence, 1, 0x18, rest))
+
+
+KINDS = {"mix": mix, "small": small, "flood": flood, "holes": holes}
+
+
 def main():
-    if len(sys.argv) != 3 or sys.argv[1] not in ("mix", "small"):
+    if len(sys.argv) != 3 or sys.argv[1] not in KINDS:
         sys.exit(__doc__)
     with open(sys.argv[2], "wb", buffering=1 << 20) as out:
         out.write(FILE_HEADER)
-        {"mix": mix, "small": small}[sys.argv[1]](out)
+        KINDS[sys.argv[1]](out)
 
 
 if __name__ == "__main__":

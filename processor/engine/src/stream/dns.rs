@@ -58,3 +58,36 @@ impl Stream for DnsOverTcp {
         }
     }
 }
+
+#[cfg(test)]
+pub(super) mod tests {
+    use super::*;
+
+    /// A query for `example.com`, with its length in front.
+    pub(in crate::stream) const QUERY: &[u8] =
+        b"\0\x1d\x12\x34\x01\0\0\x01\0\0\0\0\0\0\x07example\x03com\0\0\x01\0\x01";
+
+    /// Its answer: 192.0.2.1.
+    pub(in crate::stream) const ANSWER: &[u8] = b"\0\x2d\x12\x34\x81\x80\0\x01\0\x01\0\0\0\0\x07example\x03com\0\0\x01\0\x01\
+        \xc0\x0c\0\x01\0\x01\0\0\0\x3c\0\x04\xc0\0\x02\x01";
+
+    /// Two queries at once and their answers, and one more.
+    pub(in crate::stream) fn conversation() -> Vec<(bool, Vec<u8>)> {
+        let (queries, answers) = ([QUERY, QUERY].concat(), [ANSWER, ANSWER].concat());
+        vec![(true, queries), (false, answers), (true, QUERY.to_vec()), (false, ANSWER.to_vec())]
+    }
+
+    #[test]
+    fn it_is_known_by_length_and_question() {
+        assert_eq!(DnsOverTcp::probe(Direction::Originator, QUERY), Probe::Yes);
+        assert_eq!(DnsOverTcp::probe(Direction::Responder, ANSWER), Probe::Yes);
+        for length in 0..QUERY.len() {
+            assert_eq!(DnsOverTcp::probe(Direction::Originator, &QUERY[..length]), Probe::Unsure);
+        }
+        let others: [&[u8]; 4] =
+            [b"GET / HTTP/1.1\r\n", b"\x16\x03\x01\x02\0\x01\0\x01\xfc\x03\x03\x11\x22\x33", b"SSH-2.0-x\r\n....", &[0; 20]];
+        for other in others {
+            assert_eq!(DnsOverTcp::probe(Direction::Originator, other), Probe::No);
+        }
+    }
+}

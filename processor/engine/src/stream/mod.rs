@@ -5,6 +5,8 @@
 
 mod attach;
 mod conversation;
+#[cfg(test)]
+mod cuts;
 mod reassembly;
 #[cfg(test)]
 mod tests;

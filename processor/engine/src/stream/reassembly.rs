@@ -7,7 +7,10 @@
 use serde::{Deserialize, Serialize};
 
 /// Runs of bytes that wait behind holes; with more, the first hole is given up.
-const PIECES_MAX: usize = 64;
+const PIECES_MAX: usize = 192;
+
+/// Runs that touch become one up to this length: so there are few of them, and none is copied often.
+const PIECE_BYTES_MAX: usize = 4 << 10;
 
 /// Bytes that wait behind holes; with more, the first hole is given up.
 const WAITING_BYTES_MAX: usize = 256 << 10;
@@ -226,7 +229,8 @@ impl Reassembly {
     fn keep(&mut self, offset: u64, bytes: &[u8]) -> bool {
         let mut conflict = false;
         let mut rest = (offset, bytes);
-        let mut at = self.waiting.partition_point(|piece| piece.end() < offset);
+        let first = self.waiting.partition_point(|piece| piece.end() < offset);
+        let mut at = first;
         while !rest.1.is_empty() {
             let Some(piece) = self.waiting.get_mut(at) else {
                 self.waiting.push(Piece { offset: rest.0, bytes: rest.1.to_vec() });
@@ -256,7 +260,22 @@ impl Reassembly {
                 at += 1;
             }
         }
+        self.join(first.saturating_sub(1), at + 1);
         conflict
+    }
+
+    /// Joins short runs that touch, of those at some places.
+    fn join(&mut self, mut at: usize, mut last: usize) {
+        while at < last {
+            let Some([left, right]) = self.waiting.get_mut(at..at + 2) else { return };
+            if left.end() == right.offset && left.bytes.len() + right.bytes.len() <= PIECE_BYTES_MAX {
+                left.bytes.append(&mut right.bytes);
+                self.waiting.remove(at + 1);
+                last -= 1;
+            } else {
+                at += 1;
+            }
+        }
     }
 
     /// Whether a reset is where one can be: at what is expected, or in the window behind it (RFC 9293 §3.10.7.4).
@@ -382,6 +401,16 @@ mod tests {
         assert_eq!(read(&mut reassembly, 2, b"\0"), "");
         assert_eq!(read(&mut reassembly, (1 << 30) + 4, b"x"), "", "from nowhere");
         assert_eq!(reassembly.held_bytes(), 3);
+    }
+
+    #[test]
+    fn runs_that_touch_are_few_and_short() {
+        let mut reassembly = begun_at(0);
+        for at in (1..20_000u32).rev() {
+            assert_eq!(read(&mut reassembly, at, b"x"), "");
+            assert!(reassembly.waiting.len() < 12);
+        }
+        assert_eq!(read(&mut reassembly, 0, b"x").len(), 20_000);
     }
 
     proptest! {

@@ -2,16 +2,11 @@
 
 use weir_contract::{PacketBatch, Selection, record};
 
+use super::dns::tests::{ANSWER, QUERY};
 use crate::{
     Engine, Limits,
     testing::{self, ETHERNET, Records, tcp, tcp_connection},
 };
-
-/// A query for `example.com`, with its length in front.
-const QUERY: &[u8] = b"\0\x1d\x12\x34\x01\0\0\x01\0\0\0\0\0\0\x07example\x03com\0\0\x01\0\x01";
-/// Its answer: 192.0.2.1.
-const ANSWER: &[u8] =
-    b"\0\x2d\x12\x34\x81\x80\0\x01\0\x01\0\0\0\0\x07example\x03com\0\0\x01\0\x01\xc0\x0c\0\x01\0\x01\0\0\0\x3c\0\x04\xc0\0\x02\x01";
 
 const SYN: u16 = 2;
 const RST: u16 = 4;

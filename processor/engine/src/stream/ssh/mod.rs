@@ -3,7 +3,7 @@
 mod algorithms;
 mod record;
 #[cfg(test)]
-mod tests;
+pub(super) mod tests;
 
 use serde::{Deserialize, Serialize};
 use weir_contract::WeirdReason;

@@ -51,7 +51,7 @@ fn kexinit(lists: [&str; 10]) -> Vec<u8> {
 }
 
 /// The client's and the server's part of a handshake.
-fn handshake() -> [(bool, Vec<u8>); 8] {
+pub(in crate::stream) fn handshake() -> [(bool, Vec<u8>); 8] {
     let host_key = [string(b"ssh-ed25519"), string(&[9; 32])].concat();
     let reply = [&[31][..], &string(&host_key), &string(&[8; 32]), &string(b"signature")].concat();
     [
