@@ -15,8 +15,11 @@ const SYN: u16 = 2;
 const ACK: u16 = 16;
 const FIN: u16 = 1;
 
-/// What the two sides say in turn, true for the client: a conversation for each parser.
-fn conversations() -> Vec<(u16, Vec<(bool, Vec<u8>)>)> {
+/// What the two sides say in turn, true for the client.
+type Turns = Vec<(bool, Vec<u8>)>;
+
+/// A conversation for each parser, with its port.
+fn conversations() -> Vec<(u16, Turns)> {
     vec![(53, dns::tests::conversation()), (22, ssh::tests::handshake().to_vec())]
 }
 
