@@ -3,7 +3,7 @@
 
     python3 tests/differential/expect.py CAPTURES [OUT]
 
-Reads every file under CAPTURES once through `tshark -T pdml` and writes three files to OUT (by
+Reads every file under CAPTURES once through `tshark -T pdml` and writes four files to OUT (by
 default the folder of this script). They are sorted and carry no dates, so the same tshark over the
 same captures gives the same bytes. The checked-in ones were made with tshark 4.0.17.
 
@@ -21,6 +21,8 @@ messages.jsonl.gz every message of the datagram protocols, field by field. A lin
                   Messages quoted inside ICMP errors are left out.
 headers.jsonl.gz  the link, network and transport headers of the first packets of every file,
                   in the same form: {"n": frame, "h": [[protocol, fields], …]}. Quoted ones are left out.
+quic.jsonl.gz     every QUIC packet with a long header, those that were decrypted with the TLS hellos in
+                  them, in the same form: {"n": frame, "f": fields}, names with their protocol.
 
 tshark runs with an empty HOME (no profile of the user's), TZ=UTC, no name resolution, and the
 preferences below written out even where they are the defaults.
@@ -85,6 +87,19 @@ HEADERS = {
     "mpls": "label exp bottom ttl",
 }
 HEADERS = {protocol: names.split() for protocol, names in HEADERS.items()}
+
+QUIC = """
+    quic.version quic.long.packet_type quic.long.packet_type_v2 quic.dcid quic.scid quic.token_length quic.retry_token
+    quic.supported_version quic.cc.error_code quic.cc.frame_type quic.cc.reason_phrase
+    tls.handshake.type tls.handshake.extensions_server_name tls.handshake.extensions_alpn_str tls.handshake.ciphersuite
+    tls.quic.parameter.type tls.quic.parameter.max_idle_timeout tls.quic.parameter.max_udp_payload_size
+    tls.quic.parameter.initial_max_data tls.quic.parameter.initial_max_stream_data_bidi_local
+    tls.quic.parameter.initial_max_stream_data_bidi_remote tls.quic.parameter.initial_max_stream_data_uni
+    tls.quic.parameter.initial_max_streams_bidi tls.quic.parameter.initial_max_streams_uni
+    tls.quic.parameter.ack_delay_exponent tls.quic.parameter.max_ack_delay
+    tls.quic.parameter.active_connection_id_limit tls.quic.parameter.initial_source_connection_id
+    tls.quic.parameter.max_datagram_frame_size tls.quic.parameter.google.user_agent
+""".split()
 
 # Shown as dates, which round: the wire's own 64 bits are kept.
 AS_HEX = {"ntp.reftime", "ntp.org", "ntp.rec", "ntp.xmt"}
@@ -154,6 +169,12 @@ def header(protocol, element):
     return [protocol, found]
 
 
+def quic(number, element):
+    """A packet with a long header."""
+    found = [[field.get("name"), field.get("show", "")] for field in element.iter("field") if field.get("name") in QUIC]
+    return {"n": number, "f": found} if any(name == "quic.version" for name, _ in found) else None
+
+
 def ranges(numbers):
     runs = []
     for number in numbers:
@@ -174,6 +195,7 @@ class Expectation:
         self.paths = {}
         self.messages = []
         self.headers = []
+        self.quic = []
 
     def packet(self, packet):
         self.packets += 1
@@ -187,6 +209,8 @@ class Expectation:
                 carrier = protocol
             if protocol in MESSAGES:
                 self.messages.append(message(number, protocol, carrier, element))
+            if protocol == "quic" and (long := quic(number, element)):
+                self.quic.append(long)
             if protocol in HEADERS and number <= HEADER_PACKETS:
                 headers.append(header(protocol, element))
             if protocol in ("icmp", "icmpv6"):
@@ -199,7 +223,7 @@ class Expectation:
 
 def tshark(path):
     command = ["nice", "-n", "10", "tshark", "-n", "-r", str(path), "-T", "pdml"]
-    command += ["-J", " ".join(sorted({"frame"} | MESSAGES | set(HEADERS)))]
+    command += ["-J", " ".join(sorted({"frame", "quic", "tls"} | MESSAGES | set(HEADERS)))]
     for name, value in sorted(PREFERENCES.items()):
         command += ["-o", f"{name}:{value}"]
     return command
@@ -273,6 +297,7 @@ def main():
     write_gzip(out / "layers.tsv.gz", layer_lines(expectations))
     write_gzip(out / "messages.jsonl.gz", json_lines(expectations, lambda each: each.messages))
     write_gzip(out / "headers.jsonl.gz", json_lines(expectations, lambda each: each.headers))
+    write_gzip(out / "quic.jsonl.gz", json_lines(expectations, lambda each: each.quic))
 
 
 if __name__ == "__main__":

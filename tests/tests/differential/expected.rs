@@ -19,6 +19,8 @@ pub struct Expected {
     pub paths: Vec<(Vec<String>, Vec<u64>)>,
     /// Messages of the datagram protocols.
     pub messages: Vec<Message>,
+    /// Packets of QUIC with long headers, names of fields with their protocol.
+    pub quic: Vec<Message>,
     /// Headers of the first packets: frame, protocol, fields.
     pub headers: Vec<(u64, String, Fields)>,
 }
@@ -64,12 +66,21 @@ impl Expected {
     }
 }
 
-/// Reads the three files of expectations in `folder`.
+/// Reads the four files of expectations in `folder`.
 pub fn load(folder: &Path) -> BTreeMap<String, Expected> {
     let mut files = BTreeMap::new();
     load_layers(&folder.join("layers.tsv.gz"), &mut files);
     for_each_json(&folder.join("messages.jsonl.gz"), |file, line| {
         files.get_mut(file).expect("every file is in layers.tsv.gz").messages.push(message(line));
+    });
+    for_each_json(&folder.join("quic.jsonl.gz"), |file, line| {
+        let packet = Message {
+            frame: number(&line["n"]),
+            protocol: "quic".to_owned(),
+            fields: fields(&line["f"]),
+            sections: BTreeMap::new(),
+        };
+        files.get_mut(file).expect("every file is in layers.tsv.gz").quic.push(packet);
     });
     for_each_json(&folder.join("headers.jsonl.gz"), |file, line| {
         let headers = &mut files.get_mut(file).expect("every file is in layers.tsv.gz").headers;

@@ -16,6 +16,7 @@ mod explained;
 mod headers;
 mod layers;
 mod messages;
+mod quic;
 mod value;
 
 use std::collections::BTreeMap;
@@ -117,6 +118,7 @@ fn differences(captures: &Path, file: &str, expected: &Expected) -> Vec<(Differe
     if decoded.packets == expected.packets {
         found.extend(headers::differences(file, expected, &decoded));
         found.extend(messages::differences(file, expected, &decoded));
+        found.extend(quic::differences(file, expected, &decoded));
     }
     found
 }

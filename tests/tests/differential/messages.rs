@@ -245,7 +245,8 @@ fn of_record(protocol: &Protocol, message: &Message, record: &DynamicMessage) ->
         .collect()
 }
 
-fn unequal(ours: &Values, tsharks: &Values) -> Vec<(String, String, String)> {
+/// Name, our value and tshark's, where they differ.
+pub fn unequal(ours: &Values, tsharks: &Values) -> Vec<(String, String, String)> {
     let names = ours.keys().chain(tsharks.keys().filter(|name| !ours.contains_key(*name)));
     let of = |values: &Values, name: &str| values.get(name).filter(|value| *value != "0").cloned().unwrap_or_default();
     let pairs = names.map(|name| (name.clone(), of(ours, name), of(tsharks, name)));

@@ -17,9 +17,6 @@ const CONNECTIONS_MAX: usize = 4;
 /// beginning was not seen, or noise.
 const FAILURES_MAX: u8 = 16;
 
-/// A client's first destination is no shorter (RFC 9000 §7.2).
-const FIRST_DESTINATION_MIN: usize = 8;
-
 /// State of a flow.
 #[derive(Debug, Default, Serialize, Deserialize)]
 pub struct Flow {
@@ -105,6 +102,7 @@ impl Flow {
         let known = self.find(header, from_responder);
         if let Some((index, sender)) = known
             && let Some(connection) = self.connections.get_mut(index)
+            && !connection.is_begun_again_by(header, sender)
         {
             if let Some(packet) = connection.open(header, version, protected, sender) {
                 self.failures = 0;
@@ -150,24 +148,25 @@ impl Flow {
         protected: &Protected<'_>,
         from_responder: bool,
     ) -> Option<Found> {
-        if header.destination.len() < FIRST_DESTINATION_MIN || self.failures >= FAILURES_MAX {
+        if self.failures >= FAILURES_MAX {
             return None;
         }
-        let keys = InitialKeys::derive(version, header.destination)?;
-        let Some(packet) = keys.client.open(protected.packet.message(), protected.number_at, None) else {
+        let opened = InitialKeys::candidates(version, header.destination).find_map(|keys| {
+            let packet = keys.client.open(protected.packet.message(), protected.number_at, None)?;
+            Some((keys, packet))
+        });
+        let Some((keys, packet)) = opened else {
             self.failures += 1;
             return None;
         };
         self.failures = 0;
         let key_source = ConnectionId::new(header.destination)?;
         let client = ConnectionId::new(header.source)?;
-        let retried = self.connections.iter().position(|connection| {
-            connection.client == client && connection.retry.is_some_and(|retry| retry == key_source)
+        let earlier = self.connections.iter().position(|connection| {
+            let same_client = connection.client == client;
+            same_client && (connection.retry == Some(key_source) || connection.key_source == key_source)
         });
-        let original = match retried {
-            Some(index) => self.connections.remove(index).original,
-            None => key_source,
-        };
+        let original = earlier.map_or(key_source, |index| self.connections.remove(index).original);
         if self.connections.len() >= CONNECTIONS_MAX {
             self.connections.remove(0);
         }
@@ -221,6 +220,13 @@ impl Connection {
         self.key_source.as_slice()
     }
 
+    /// Whether the client begins again with other keys: after a Retry, or in another version after Version Negotiation.
+    fn is_begun_again_by(&self, header: &Header<'_>, sender: Sender) -> bool {
+        let is_retried = self.retry.is_some_and(|retry| retry.as_slice() == header.destination);
+        let is_renegotiated = self.server.is_none() && header.version != self.version;
+        sender == Sender::Client && (is_retried || is_renegotiated)
+    }
+
     /// Whether the client sends to that destination, and with no other keys.
     fn owns(&self, destination: &[u8]) -> bool {
         self.key_source.as_slice() == destination
@@ -234,23 +240,21 @@ impl Connection {
         protected: &Protected<'_>,
         sender: Sender,
     ) -> Option<Opened> {
-        if sender == Sender::Client && self.retry.is_some_and(|retry| retry.as_slice() == header.destination) {
-            return None;
-        }
-        // The server may answer in another version that the client offered (RFC 9368 §4).
-        let other = if header.version == self.version {
-            None
+        let largest = self.side_mut(sender).largest;
+        let bytes = protected.packet.message();
+        let open = |keys: &InitialKeys| side_keys(keys, sender).open(bytes, protected.number_at, largest);
+        let packet = if header.version == self.version {
+            open(&self.keys)?
         } else {
-            Some(InitialKeys::derive(version, self.key_source.as_slice())?)
-        };
-        let keys = side_keys(other.as_ref().unwrap_or(&self.keys), sender).clone();
-        let side = self.side_mut(sender);
-        let packet = keys.open(protected.packet.message(), protected.number_at, side.largest)?;
-        side.largest = side.largest.max(Some(packet.number));
-        if let Some(keys) = other {
+            // The server may answer in another version that the client offered (RFC 9368 §4).
+            let mut candidates = InitialKeys::candidates(version, self.key_source.as_slice());
+            let (keys, packet) = candidates.find_map(|keys| open(&keys).map(|packet| (keys, packet)))?;
             self.keys = keys;
             self.version = header.version;
-        }
+            packet
+        };
+        let side = self.side_mut(sender);
+        side.largest = side.largest.max(Some(packet.number));
         if sender == Sender::Server {
             self.server = ConnectionId::new(header.source);
         }

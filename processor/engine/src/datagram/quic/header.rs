@@ -109,6 +109,11 @@ impl Header<'_> {
             return Err(start.malformed(WeirdReason::BadLength, "connection identifier of more than 20 bytes"));
         }
         match version.packet_type(self.first) {
+            PacketType::Retry if version.retry.is_none() => {
+                // Drafts before 25: the client's destination in place of a tag.
+                read_id(input)?;
+                Ok(Rest::Retry { token_bytes: input.rest().remaining() })
+            }
             PacketType::Retry => {
                 let token_bytes = input.rest().remaining().saturating_sub(TAG_BYTES);
                 Ok(Rest::Retry { token_bytes })

@@ -41,9 +41,14 @@ pub(super) struct Opened {
 }
 
 impl InitialKeys {
-    /// Keys of the connection whose client's first Initial packet went to `destination`.
-    pub(super) fn derive(version: &Version, destination: &[u8]) -> Option<Self> {
-        let initial = Hkdf::<Sha256>::new(Some(version.salt), destination);
+    /// Keys that a connection may have whose client's first Initial packet went to `destination`: one pair, but for
+    /// reserved versions.
+    pub(super) fn candidates(version: &Version, destination: &[u8]) -> impl Iterator<Item = Self> {
+        version.salts.iter().filter_map(|salt| Self::derive(version, salt, destination))
+    }
+
+    fn derive(version: &Version, salt: &[u8; 20], destination: &[u8]) -> Option<Self> {
+        let initial = Hkdf::<Sha256>::new(Some(salt), destination);
         let side = |label| PacketKeys::derive(version, &Hkdf::from_prk(&expand_label::<32>(&initial, label)?).ok()?);
         Some(Self { client: side("client in")?, server: side("server in")? })
     }

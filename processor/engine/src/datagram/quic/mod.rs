@@ -30,6 +30,7 @@ use self::{
     crypto::{Complaint, Message},
     frames::Frame,
     header::{Header, Protected, Rest},
+    keys::InitialKeys,
     version::{Version, is_reserved},
 };
 use super::{Context, Datagram, Probe};
@@ -61,17 +62,14 @@ impl Datagram for Quic {
             return Probe::No;
         }
         match header.read_rest(start, &mut input) {
-            Ok(Rest::Negotiation(list)) => unsure_if(!list.is_empty() && list.remaining() % 4 == 0),
-            Ok(Rest::Unknown) => unsure_if(header.has_fixed_bit() && is_reserved(header.version)),
-            Ok(Rest::Retry { token_bytes }) => unsure_if(header.has_fixed_bit() && token_bytes > 0),
-            Ok(Rest::Initial { protected, .. } | Rest::ZeroRtt(protected) | Rest::Handshake(protected)) => {
-                match header.has_fixed_bit() {
-                    true if protected.is_plausible() => Probe::Yes,
-                    // Captured in part.
-                    fixed_bit => unsure_if(fixed_bit && protected.is_cut),
-                }
+            Ok(Rest::Negotiation(list)) => probe_negotiation(&header, list),
+            Ok(Rest::Retry { token_bytes }) if header.has_fixed_bit() && token_bytes > 0 => Probe::Unsure,
+            Ok(Rest::Initial { protected, .. } | Rest::ZeroRtt(protected) | Rest::Handshake(protected))
+                if header.has_fixed_bit() =>
+            {
+                probe_protected(&header, &protected)
             }
-            Err(_) => Probe::No,
+            _ => Probe::No,
         }
     }
 
@@ -88,8 +86,31 @@ impl Datagram for Quic {
     }
 }
 
-fn unsure_if(condition: bool) -> Probe {
-    if condition { Probe::Unsure } else { Probe::No }
+/// A server repeats what the client sent to, which is of 8 bytes at least (RFC 9000 §7.2), and offers a version that
+/// we know.
+fn probe_negotiation(header: &Header<'_>, list: Cursor<'_>) -> Probe {
+    let (versions, rest) = list.peek().as_chunks();
+    let is_known = |version: &[u8; 4]| Version::of(u32::from_be_bytes(*version)).is_some();
+    match versions.iter().any(is_known) && rest.is_empty() {
+        true if header.source.len() >= 8 => Probe::Yes,
+        true => Probe::Unsure,
+        false => Probe::No,
+    }
+}
+
+/// Many numbers are reserved versions: only a tag proves one.
+fn probe_protected(header: &Header<'_>, protected: &Protected<'_>) -> Probe {
+    let opens = |version: &Version| {
+        let mut candidates = InitialKeys::candidates(version, header.destination);
+        candidates.any(|keys| keys.client.open(protected.packet.message(), protected.number_at, None).is_some())
+    };
+    match Version::of(header.version) {
+        // Captured in part, if anything.
+        Some(_) if protected.is_cut => Probe::Unsure,
+        Some(version) if protected.is_plausible() && (!is_reserved(header.version) || opens(version)) => Probe::Yes,
+        Some(_) if is_reserved(header.version) => Probe::Unsure,
+        _ => Probe::No,
+    }
 }
 
 /// Counts the packets of a datagram before any is read, so that records say what came with their message.

@@ -2,7 +2,10 @@
 
 use weir_contract::{WeirdReason, record};
 
-use super::frames::{length, varint};
+use super::{
+    frames::{length, varint},
+    version::Version,
+};
 use crate::{
     cursor::{Cursor, Malformed},
     limits::LIST_MAX,
@@ -18,10 +21,21 @@ const NS_PER_MS: u64 = 1_000_000;
 const CONNECTION_ID_MAX: usize = 255;
 
 /// Reads all parameters into the record; each one that is malformed is left out, with a Weird.
-pub(super) fn read(mut list: Cursor<'_>, quic: &mut Draft<'_, record::Quic>) -> Result<(), Malformed> {
+pub(super) fn read(
+    mut list: Cursor<'_>,
+    version: u32,
+    quic: &mut Draft<'_, record::Quic>,
+) -> Result<(), Malformed> {
+    let is_early = Version::of(version).is_some_and(Version::has_early_parameters);
+    if is_early {
+        let length = list.u16()?;
+        list = list.message_of(length.into())?;
+    }
     while !list.is_empty() {
-        let number = varint(&mut list)?;
-        let length = length(&mut list)?;
+        let (number, length) = match is_early {
+            true => (list.u16()?.into(), list.u16()?.into()),
+            false => (varint(&mut list)?, length(&mut list)?),
+        };
         let value = list.message_of(length)?;
         if quic.transport_parameters.len() >= LIST_MAX {
             return Err(value.malformed(WeirdReason::Limit, "more than 100 transport parameters"));

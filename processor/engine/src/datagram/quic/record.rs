@@ -43,7 +43,7 @@ pub(super) fn client_hello(
         quic.alpn_protocols.push(text);
     }
     let Some(list) = parameters::EXTENSIONS.iter().find_map(|&number| hello.extension(number)) else { return };
-    if let Err(malformed) = parameters::read(list, &mut quic) {
+    if let Err(malformed) = parameters::read(list, header.version, &mut quic) {
         quic.truncated = true;
         quic.note(malformed);
     }

@@ -5,10 +5,9 @@
 pub(super) struct Version {
     number: u32,
     pub(super) name: &'static str,
-    /// Salt of the Initial packets' keys (RFC 9001 §5.2).
-    pub(super) salt: &'static [u8; 20],
-    /// Key and nonce of a Retry packet's integrity tag (RFC 9001 §5.8). Drafts before 25 had none, and another
-    /// layout.
+    /// Salts of the Initial packets' keys (RFC 9001 §5.2), to be tried in turn.
+    pub(super) salts: &'static [[u8; 20]],
+    /// Key and nonce of a Retry packet's integrity tag (RFC 9001 §5.8). Drafts before 25 had none.
     pub(super) retry: Option<&'static RetryKey>,
     /// RFC 9369 §3 renamed labels and renumbered types.
     pub(super) is_second: bool,
@@ -38,8 +37,6 @@ const DRAFT_23_SALT: [u8; 20] = *b"\xc3\xee\xf7\x12\xc7\x2e\xbb\x5a\x11\xa7\xd2\
 const DRAFT_29_SALT: [u8; 20] = *b"\xaf\xbf\xec\x28\x99\x93\xd2\x4c\x9e\x97\x86\xf1\x9c\x61\x11\xe0\x43\x90\xa8\x99";
 const FIRST_SALT: [u8; 20] = *b"\x38\x76\x2c\xf7\xf5\x59\x34\xb3\x4d\x17\x9a\xe6\xa4\xc8\x0c\xad\xcc\xbb\x7f\x0a";
 const SECOND_SALT: [u8; 20] = *b"\x0d\xed\xe3\xde\xf7\x00\xa6\xdb\x81\x93\x81\xbe\x6e\x26\x9d\xcb\xf9\xbd\x2e\xd9";
-const T050_SALT: [u8; 20] = *b"\x7f\xf5\x79\xe5\xac\xd0\x72\x91\x55\x80\x30\x4c\x43\xa2\x36\x7c\x60\x48\x83\x10";
-const T051_SALT: [u8; 20] = *b"\x7a\x4e\xde\xf4\xe7\xcc\xee\x5f\xa4\x50\x6c\x19\x12\x4f\xc8\xcc\xda\x6e\x03\x3d";
 
 const DRAFT_25_RETRY: RetryKey = RetryKey {
     key: *b"\x4d\x32\xec\xdb\x2a\x21\x33\xc8\x41\xe4\x04\x3d\xf2\x7d\x44\x30",
@@ -58,45 +55,53 @@ const SECOND_RETRY: RetryKey = RetryKey {
     nonce: *b"\xd8\x69\x69\xbc\x2d\x7c\x6d\x99\x90\xef\xb0\x4a",
 };
 
-/// The drafts are those of draft-ietf-quic-tls; mvfst is Facebook's and follows the draft in its name; T050 and
-/// T051 are Google's, which carry TLS over packets of their Q050.
+/// The drafts are those of draft-ietf-quic-tls; mvfst is Facebook's and follows the draft in its name. Google's own
+/// versions are left out: they have other frames, and most of them no TLS.
 static VERSIONS: &[Version] = &[
-    version(1, "1", &FIRST_SALT, Some(&FIRST_RETRY)),
-    Version { is_second: true, ..version(0x6b33_43cf, "2", &SECOND_SALT, Some(&SECOND_RETRY)) },
-    Version { is_second: true, ..version(0x709a_50c4, "2-draft", &SECOND_SALT, Some(&SECOND_RETRY)) },
-    version(0xff00_0016, "draft-22", &DRAFT_22_SALT, None),
-    version(0xff00_0017, "draft-23", &DRAFT_23_SALT, None),
-    version(0xff00_0018, "draft-24", &DRAFT_23_SALT, None),
-    version(0xff00_0019, "draft-25", &DRAFT_23_SALT, Some(&DRAFT_25_RETRY)),
-    version(0xff00_001a, "draft-26", &DRAFT_23_SALT, Some(&DRAFT_25_RETRY)),
-    version(0xff00_001b, "draft-27", &DRAFT_23_SALT, Some(&DRAFT_25_RETRY)),
-    version(0xff00_001c, "draft-28", &DRAFT_23_SALT, Some(&DRAFT_25_RETRY)),
-    version(0xff00_001d, "draft-29", &DRAFT_29_SALT, Some(&DRAFT_29_RETRY)),
-    version(0xff00_001e, "draft-30", &DRAFT_29_SALT, Some(&DRAFT_29_RETRY)),
-    version(0xff00_001f, "draft-31", &DRAFT_29_SALT, Some(&DRAFT_29_RETRY)),
-    version(0xff00_0020, "draft-32", &DRAFT_29_SALT, Some(&DRAFT_29_RETRY)),
-    version(0xff00_0021, "draft-33", &FIRST_SALT, Some(&FIRST_RETRY)),
-    version(0xff00_0022, "draft-34", &FIRST_SALT, Some(&FIRST_RETRY)),
-    version(0xface_b001, "mvfst-22", &DRAFT_22_SALT, None),
-    version(0xface_b002, "mvfst-27", &DRAFT_23_SALT, Some(&DRAFT_25_RETRY)),
-    version(0xface_b00e, "mvfst-experimental", &DRAFT_23_SALT, Some(&DRAFT_25_RETRY)),
-    version(0x5430_3530, "T050", &T050_SALT, None),
-    version(0x5430_3531, "T051", &T051_SALT, None),
+    version(1, "1", &[FIRST_SALT], Some(&FIRST_RETRY)),
+    Version { is_second: true, ..version(0x6b33_43cf, "2", &[SECOND_SALT], Some(&SECOND_RETRY)) },
+    Version { is_second: true, ..version(0x709a_50c4, "2-draft", &[SECOND_SALT], Some(&SECOND_RETRY)) },
+    version(0xff00_0016, "draft-22", &[DRAFT_22_SALT], None),
+    version(0xff00_0017, "draft-23", &[DRAFT_23_SALT], None),
+    version(0xff00_0018, "draft-24", &[DRAFT_23_SALT], None),
+    version(0xff00_0019, "draft-25", &[DRAFT_23_SALT], Some(&DRAFT_25_RETRY)),
+    version(0xff00_001a, "draft-26", &[DRAFT_23_SALT], Some(&DRAFT_25_RETRY)),
+    version(0xff00_001b, "draft-27", &[DRAFT_23_SALT], Some(&DRAFT_25_RETRY)),
+    version(0xff00_001c, "draft-28", &[DRAFT_23_SALT], Some(&DRAFT_25_RETRY)),
+    version(0xff00_001d, "draft-29", &[DRAFT_29_SALT], Some(&DRAFT_29_RETRY)),
+    version(0xff00_001e, "draft-30", &[DRAFT_29_SALT], Some(&DRAFT_29_RETRY)),
+    version(0xff00_001f, "draft-31", &[DRAFT_29_SALT], Some(&DRAFT_29_RETRY)),
+    version(0xff00_0020, "draft-32", &[DRAFT_29_SALT], Some(&DRAFT_29_RETRY)),
+    version(0xff00_0021, "draft-33", &[FIRST_SALT], Some(&FIRST_RETRY)),
+    version(0xff00_0022, "draft-34", &[FIRST_SALT], Some(&FIRST_RETRY)),
+    version(0xface_b001, "mvfst-22", &[DRAFT_22_SALT], None),
+    version(0xface_b002, "mvfst-27", &[DRAFT_23_SALT], Some(&DRAFT_25_RETRY)),
+    version(0xface_b00e, "mvfst-experimental", &[DRAFT_23_SALT], Some(&DRAFT_25_RETRY)),
 ];
+
+/// What clients provoke negotiation with (RFC 9000 §15): no server speaks it, but they protect it like a packet of
+/// the version that they would rather speak.
+static RESERVED: Version = version(0x0a0a_0a0a, "reserved", &[FIRST_SALT, DRAFT_29_SALT], None);
 
 const fn version(
     number: u32,
     name: &'static str,
-    salt: &'static [u8; 20],
+    salts: &'static [[u8; 20]],
     retry: Option<&'static RetryKey>,
 ) -> Version {
-    Version { number, name, salt, retry, is_second: false }
+    Version { number, name, salts, retry, is_second: false }
 }
 
 impl Version {
     /// The version of that number, if its packets can be read.
     pub(super) fn of(number: u32) -> Option<&'static Self> {
-        VERSIONS.iter().find(|version| version.number == number)
+        let reserved = is_reserved(number).then_some(&RESERVED);
+        VERSIONS.iter().find(|version| version.number == number).or(reserved)
+    }
+
+    /// Transport parameters have numbers and lengths of two bytes, as in drafts before 27.
+    pub(super) fn has_early_parameters(&self) -> bool {
+        matches!(self.number, 0xff00_0016..=0xff00_001a | 0xface_b001)
     }
 
     /// Type of a packet, from the first byte of its long header (RFC 9000 §17.2, RFC 9369 §3.2).
@@ -110,7 +115,7 @@ impl Version {
     }
 }
 
-/// Whether a version is never spoken, but provokes negotiation (RFC 9000 §15).
+/// Whether a version is never spoken.
 pub(super) fn is_reserved(number: u32) -> bool {
     number & 0x0f0f_0f0f == 0x0a0a_0a0a
 }
@@ -120,7 +125,6 @@ pub(super) fn name(number: u32) -> &'static str {
     match Version::of(number) {
         Some(version) => version.name,
         None if number == NEGOTIATION => "negotiation",
-        None if is_reserved(number) => "reserved",
         None => "unknown",
     }
 }

@@ -150,19 +150,19 @@ fn server_answers_in_another_version() {
 
 #[test]
 fn version_negotiation_leads_to_another_version() {
-    // Reserved version; lengths of identifiers; the rest is none of our business.
-    let unknown = [&hex("c0 1a2a3a4a 08 8394c8f03e515708 00")[..], &[0; 1180]].concat();
+    let hello = crypto(0, &hex(CLIENT_HELLO));
+    let reserved = Initial { version: 0x1a2a_3a4a, ..FIRST }.seal(&hello);
     // Offers version 1 and one that is reserved.
     let negotiation = hex("80 00000000 00 08 8394c8f03e515708 00000001 0a0a0a0a");
     let records = exchange(&[
-        (Sender::Client, unknown),
+        (Sender::Client, reserved),
         (Sender::Server, negotiation),
-        (Sender::Client, FIRST.seal(&crypto(0, &hex(CLIENT_HELLO)))),
+        (Sender::Client, Initial { number: 1, ..FIRST }.seal(&hello)),
     ]);
-    let expected = [QuicEvent::Unreadable, QuicEvent::VersionNegotiation, QuicEvent::ClientHello];
+    let expected = [QuicEvent::ClientHello, QuicEvent::VersionNegotiation, QuicEvent::ClientHello];
     assert_eq!(events(&records), expected);
     let quic = records.of::<record::Quic>();
-    assert_eq!((quic[0].version_name.as_str(), quic[0].decrypted), ("reserved", false));
+    assert_eq!((quic[0].version_name.as_str(), quic[2].version_name.as_str()), ("reserved", "1"));
     assert_eq!((quic[1].version, quic[1].version_name.as_str()), (0, "negotiation"));
     assert_eq!(quic[1].offered_versions, [1, 0x0a0a_0a0a]);
     assert_eq!(quic[2].version_negotiation_packets, 1);

@@ -158,7 +158,18 @@ fn probe_is_sure_of_whole_packets_of_known_versions_only() {
     assert_eq!([changed(0, short_header), changed(0, without_fixed_bit)], [Probe::No; 2]);
     let (unknown_version, long_identifier) = (changed(1, 0x77), changed(5, 21));
     assert_eq!([unknown_version, long_identifier], [Probe::No; 2]);
-    let reserved = hex("c0 1a2a3a4a 08 8394c8f03e515708 00 0000");
-    let negotiation = hex("80 00000000 00 08 8394c8f03e515708 00000001");
-    assert_eq!([Quic::probe(&reserved), Quic::probe(&negotiation)], [Probe::Unsure; 2]);
+}
+
+#[test]
+fn reserved_versions_and_negotiation_need_more_proof_than_a_number() {
+    let reserved = |destination: &str| hex(&format!("c0 1a2a3a4a 08 {destination} 00 00 15 {}", "00".repeat(21)));
+    assert_eq!(Quic::probe(&reserved("8394c8f03e515708")), Probe::Unsure);
+    let opens = Initial { version: 0x1a2a_3a4a, ..FIRST }.seal(&[0; 20]);
+    assert_eq!(Quic::probe(&opens), Probe::Yes);
+
+    let negotiation = |source: &str, version: &str| Quic::probe(&hex(&format!("80 00000000 00 {source} {version}")));
+    let probes = [negotiation("08 8394c8f03e515708", "00000001"), negotiation("01 83", "00000001")];
+    assert_eq!(probes, [Probe::Yes, Probe::Unsure]);
+    let probes = [negotiation("08 8394c8f03e515708", "00000007"), negotiation("00", "00000001 00")];
+    assert_eq!(probes, [Probe::No; 2]);
 }

@@ -84,7 +84,7 @@ impl Initial<'_> {
 
     fn seal_with(&self, number_bytes: usize, payload: &[u8]) -> Vec<u8> {
         let version = Version::of(self.version).unwrap();
-        let keys = InitialKeys::derive(version, self.key_source).unwrap();
+        let keys = InitialKeys::candidates(version, self.key_source).next().unwrap();
         let keys = match self.sender {
             Sender::Client => keys.client,
             Sender::Server => keys.server,
