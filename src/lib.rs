@@ -25,7 +25,9 @@ mod proto {
 pub use batch::{BatchBuilder, BatchError, Full, MAX_BATCH_BYTES, Packet, Packets, Partition};
 pub use encode::{Encode, wire};
 pub use partition_key::{PARTITION_KEY_VERSION, SensorKey, home_partition, partition, partition_key};
-pub use proto::{CaptureCounters, DeadLetter, EndReason, Interface, Meta, PacketBatch, PreviousRun, WeirdReason};
+pub use proto::{
+    CaptureCounters, DeadLetter, EndReason, Interface, Meta, PacketBatch, PreviousRun, TransactionState, WeirdReason,
+};
 pub use registry::{FieldInfo, FieldKind, RecordInfo, RecordType, Selection, UnknownRecord, Volume};
 pub use reuse::{Drafts, Nested, Record, Recycle, Spares};
 

@@ -39,6 +39,11 @@ impl Walk<'_> {
         if !segment.payload.is_empty() {
             // What came before the first segment of this direction is no hole: nobody waits for it.
             conversation.begin(direction, begin_of_stream(segment.sequence, detail, found.from_responder));
+            // But what the other one says first is waited for: the first answer may be lost.
+            let other = if found.from_responder { &detail.orig } else { &detail.resp };
+            if let Some(next) = other.sequence.next() {
+                conversation.begin(direction.other(), next);
+            }
         }
         let identity =
             *detail.identity.get_or_insert_with(|| Identity::new(sensor_hash, flow.key(), flow.first_number()));

@@ -283,13 +283,14 @@ impl Conversation {
                     return Flow::Continue(at + self.consume(direction, consumed.min(rest.len())));
                 }
                 Ok(Progress::Wait { consumed }) => {
-                    self.lanes.of(direction).waits = true;
+                    let lane = self.lanes.of(direction);
+                    (lane.waits, lane.need) = (true, 0);
                     return Flow::Continue(at + self.consume(direction, consumed.min(rest.len())));
                 }
                 Ok(Progress::Skip { consumed, length }) => {
                     let consumed = self.consume(direction, consumed.min(rest.len()));
                     let lane = self.lanes.of(direction);
-                    lane.skip = length;
+                    (lane.skip, lane.need) = (length, 0);
                     let left = lane.pass_over(rest.get(consumed..).unwrap_or_default());
                     let passed = rest.len() - left.len();
                     if passed == 0 {

@@ -25,6 +25,7 @@ use crate::{
 
 streams! {
     dns::DnsOverTcp,
+    http::Http,
     ssh::Ssh,
     tls::Tls,
 }

@@ -1,0 +1,153 @@
+//! Requests and responses, and how they belong together.
+
+use serde::{Deserialize, Serialize};
+use weir_contract::TransactionState;
+
+use super::{lines::Lines, media_type::SNIFFED_BYTES};
+
+/// What is kept of a request or response until it is written.
+#[derive(Debug, Default, Serialize, Deserialize)]
+pub(super) struct Message {
+    /// Time of its first byte, ns.
+    pub(super) first_ns: i64,
+    /// Time of its last byte so far, ns.
+    pub(super) last_ns: i64,
+    /// First line and header.
+    pub(super) head: Lines,
+    pub(super) content_length: Option<u64>,
+    /// Bytes of the body, those that are passed over as soon as they are announced.
+    pub(super) body_bytes: u64,
+    /// The body's first bytes.
+    pub(super) sniffed: Vec<u8>,
+    pub(super) trailer: Lines,
+    /// Bytes in it or right before it were never captured.
+    pub(super) gap: bool,
+}
+
+impl Message {
+    /// Whether more of the body is kept for its media type: what is sniffed has to be its beginning.
+    pub(super) fn is_sniffed_on(&self) -> bool {
+        !self.gap && self.sniffed.len() < SNIFFED_BYTES
+    }
+
+    /// Keeps bytes of the body as far as they are needed for its media type.
+    pub(super) fn sniff(&mut self, bytes: &[u8]) {
+        if self.is_sniffed_on() {
+            let wanted = SNIFFED_BYTES - self.sniffed.len();
+            self.sniffed.extend_from_slice(bytes.get(..wanted).unwrap_or(bytes));
+        }
+    }
+
+    pub(super) fn held_bytes(&self) -> usize {
+        self.head.held_bytes() + self.trailer.held_bytes() + self.sniffed.len()
+    }
+}
+
+/// A message of a transaction, as far as it came.
+#[derive(Debug, Default, Serialize, Deserialize)]
+pub(super) enum Part {
+    /// Nothing was seen of it.
+    #[default]
+    Unseen,
+    /// It is being read; what is kept of it is with who reads it.
+    Reading,
+    /// It will not be read to its end.
+    Cut(Message),
+    /// It was read to its end.
+    Whole(Message),
+}
+
+impl Part {
+    pub(super) fn message(&self) -> Option<&Message> {
+        match self {
+            Self::Unseen | Self::Reading => None,
+            Self::Cut(message) | Self::Whole(message) => Some(message),
+        }
+    }
+
+    pub(super) fn is_whole(&self) -> bool {
+        matches!(self, Self::Whole(_))
+    }
+
+    fn held_bytes(&self) -> usize {
+        self.message().map_or(0, Message::held_bytes)
+    }
+}
+
+/// What a request's method means for its response.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub(super) enum Method {
+    /// Its response has no body.
+    Head,
+    /// A tunnel follows its response.
+    Connect,
+    #[default]
+    Other,
+}
+
+impl Method {
+    pub(super) fn of(name: &[u8]) -> Self {
+        match name {
+            b"HEAD" => Self::Head,
+            b"CONNECT" => Self::Connect,
+            _ => Self::Other,
+        }
+    }
+}
+
+/// Why a stream is not read on.
+#[derive(Debug, Clone, Copy, Serialize, Deserialize)]
+pub(super) enum Failure {
+    /// It contradicts the protocol.
+    Malformed,
+    /// Bytes of it were never captured.
+    Gap,
+    /// A bound was reached.
+    Limit,
+}
+
+/// A request and its response.
+#[derive(Debug, Default, Serialize, Deserialize)]
+pub(super) struct Transaction {
+    /// Ordinal in the connection, from 1.
+    pub(super) depth: u32,
+    pub(super) method: Method,
+    pub(super) request: Part,
+    pub(super) response: Part,
+    /// Informational responses, and the status of the last one.
+    pub(super) informational: (u32, u16),
+    /// Another protocol follows.
+    pub(super) switched: bool,
+}
+
+impl Transaction {
+    /// Whether nothing more belongs to it.
+    pub(super) fn is_over(&self) -> bool {
+        !self.is_asked() && self.response.message().is_some()
+    }
+
+    /// Whether its request is still being read.
+    pub(super) fn is_asked(&self) -> bool {
+        matches!(self.request, Part::Reading)
+    }
+
+    /// Whether its response has not begun.
+    pub(super) fn waits(&self) -> bool {
+        matches!(self.response, Part::Unseen)
+    }
+
+    /// How it ended, if `otherwise` is why it did not end well.
+    pub(super) fn state(&self, otherwise: Option<Failure>) -> TransactionState {
+        match (&self.request, &self.response, otherwise) {
+            (Part::Whole(_) | Part::Unseen, Part::Whole(_), _) => TransactionState::Complete,
+            (_, _, Some(Failure::Gap)) => TransactionState::Gap,
+            (_, _, Some(Failure::Limit)) => TransactionState::Limit,
+            (Part::Whole(_), Part::Unseen, None) => TransactionState::NoResponse,
+            _ => TransactionState::Cut,
+        }
+    }
+
+    pub(super) fn held_bytes(&self) -> usize {
+        size_of::<Self>() + self.request.held_bytes() + self.response.held_bytes()
+    }
+}
