@@ -24,6 +24,7 @@ datagrams! {
     dhcpv4::Dhcpv4,
     dhcpv6::Dhcpv6,
     dns::Dns,
+    dtls::Dtls,
     llmnr::Llmnr,
     mdns::Mdns,
     nbns::Nbns,
@@ -44,6 +45,9 @@ pub trait Datagram {
 
     /// Its probe is never more than unsure, and so not asked on other ports.
     const NEEDS_PORT: bool = false;
+
+    /// [`Self::finish`] is called.
+    const WRITES_AT_END: bool = false;
 
     /// What a flow's decoder remembers from one message to the next; `()` for nothing.
     type State: State;
@@ -67,6 +71,9 @@ pub trait Datagram {
         state: &mut Self::State,
         out: &mut Output,
     ) -> Result<(), Malformed>;
+
+    /// The flow is over. Writes what is known of it in all.
+    fn finish(_state: &mut Self::State, _out: &mut Output) {}
 }
 
 /// State of a decoder: plain, owned data that survives a crash.
@@ -155,10 +162,18 @@ impl Dispatch {
         let own = all.find(|(_, parser)| owns_port(parser) && (parser.probe)(bytes) != Probe::No);
         match own.or_else(|| others.find(|(_, parser)| (parser.probe)(bytes) == Probe::Yes)) {
             Some((index, _)) => Self::Parser(index),
+            None if is_stun(bytes) => Self::Undecided(tries),
             None if tries + 1 >= PROBES_MAX => Self::Never,
             None => Self::Undecided(tries + 1),
         }
     }
+}
+
+/// Whether a message is one of STUN (RFC 8489 §5), which opens the way for another protocol on the same ports and
+/// so says nothing of that.
+fn is_stun(bytes: &[u8]) -> bool {
+    const MAGIC_COOKIE: [u8; 4] = [0x21, 0x12, 0xa4, 0x42];
+    matches!(bytes, [0..=0x3f, _, _, _, cookie @ ..] if cookie.starts_with(&MAGIC_COOKIE))
 }
 
 /// A flow's decoder at work.
@@ -227,6 +242,19 @@ macro_rules! datagrams {
             pub(crate) fn held_bytes(&self) -> usize {
                 match self {
                     $(Self::$decoder(state) => $module::$decoder::held_bytes(state),)+
+                }
+            }
+
+            /// Whether the end of its flow is to be told to it.
+            pub(crate) fn writes_at_end(&self) -> bool {
+                match self {
+                    $(Self::$decoder(_) => $module::$decoder::WRITES_AT_END,)+
+                }
+            }
+
+            pub(crate) fn finish(&mut self, out: &mut Output) {
+                match self {
+                    $(Self::$decoder(state) => $module::$decoder::finish(state, out),)+
                 }
             }
 

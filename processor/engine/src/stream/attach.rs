@@ -7,7 +7,7 @@ use weir_contract::WeirdReason;
 use super::{Conversation, Desk, Detected, Direction, Segment, detect};
 use crate::{
     cursor::Malformed,
-    datagram::Dispatch,
+    datagram::{Dispatch, Running},
     flow::{Detail, Flow, Found, Identity, connection_scope, protocol},
     layers::{State, Walk},
     output::Output,
@@ -99,7 +99,10 @@ impl State {
         let Some(flow) = self.flows.get(index) else { return };
         let (Some(parser), Some(of)) = (flow.parser(), sensors.get(flow.sensor())) else { return };
         if flow.key().protocol() != protocol::TCP {
-            return;
+            let State { out, flows, parsers, .. } = self;
+            let Some(running) = parsers.get_mut(parser).filter(|running| running.state.writes_at_end()) else { return };
+            let Some((flow, detail)) = flows.with_detail(index) else { return };
+            return finish_datagrams(running, flow, detail, of, out);
         }
         let Some(mut conversation) = self.take_conversation(parser) else { return };
         self.flows.set_parser(index, None);
@@ -115,7 +118,9 @@ impl State {
     pub(crate) fn finish_detached(&mut self, flow: &Flow, detail: &mut Detail, sensors: &Sensors) {
         let (Some(parser), Some(of)) = (flow.parser(), sensors.get(flow.sensor())) else { return };
         if flow.key().protocol() != protocol::TCP {
-            return;
+            let State { out, parsers, .. } = self;
+            let Some(running) = parsers.get_mut(parser).filter(|running| running.state.writes_at_end()) else { return };
+            return finish_datagrams(running, flow, detail, of, out);
         }
         let Some(mut conversation) = self.take_conversation(parser) else { return };
         self.out.begin_afterwards(&of.prefix, detail.last_number, detail.last_ts_ns);
@@ -195,6 +200,18 @@ impl State {
         self.held_bytes -= conversation.counted_bytes;
         Some(conversation)
     }
+}
+
+/// Tells the decoder of a flow of datagrams that this is over. One that panics costs its own records only.
+fn finish_datagrams(running: &mut Running, flow: &Flow, detail: &mut Detail, of: &Sensor, out: &mut Output) {
+    out.begin_afterwards(&of.prefix, detail.last_number, detail.last_ts_ns);
+    let desk = desk(out, flow, detail, of);
+    desk.out.set_scope(desk.scope, false);
+    let mark = desk.out.mark();
+    if catch_unwind(AssertUnwindSafe(|| running.state.finish(desk.out))).is_err() {
+        desk.out.truncate(mark);
+    }
+    out.end_packet();
 }
 
 fn desk<'e>(out: &'e mut Output, flow: &Flow, detail: &'e mut Detail, of: &Sensor) -> Desk<'e> {

@@ -31,6 +31,24 @@ pub(crate) mod message {
     pub(crate) const CERTIFICATE_REQUEST: u8 = 13;
     pub(crate) const CERTIFICATE_STATUS: u8 = 22;
 
+    /// Bytes of a message that are kept and read. Chains of certificates have some 5 KiB.
+    const BYTES_MAX: u32 = 64 << 10;
+
+    /// Whether a message is read to its end; of others it is enough that they are there.
+    pub(crate) fn is_read_whole(kind: u8) -> bool {
+        matches!(kind, CLIENT_HELLO | SERVER_HELLO | CERTIFICATE)
+    }
+
+    /// Bytes of a message's body that are kept until they are all there.
+    pub(crate) fn kept_bytes(kind: u8, length: u32) -> u32 {
+        const NAMED_CURVE_BYTES: u32 = 3;
+        match kind {
+            _ if is_read_whole(kind) => length.min(BYTES_MAX),
+            SERVER_KEY_EXCHANGE => length.min(NAMED_CURVE_BYTES),
+            _ => 0,
+        }
+    }
+
     /// Whether there is such a message.
     pub(crate) fn is_known(kind: u8) -> bool {
         matches!(kind, 0..=6 | 8..=9 | 11..=16 | 20..=26 | 67 | 203 | 254)
@@ -279,9 +297,9 @@ impl Session {
         offer + choice + self.alerts.len() * size_of::<Alert>()
     }
 
-    /// Writes the session's record.
+    /// Writes the session's record; none where no hello was seen.
     pub(crate) fn write(&self, transport: super::Transport, out: &mut Output) {
-        let Some(began_ns) = self.began_ns else { return };
+        let Some(began_ns) = self.began_ns.filter(|_| self.offer.is_some() || self.choice.is_some()) else { return };
         let Some(mut tls) = out.record::<record::Tls>() else { return };
         tls.ts_ns = began_ns;
         tls.duration_ns = self.last_ns.saturating_sub(began_ns).max(0);

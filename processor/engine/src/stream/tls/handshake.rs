@@ -11,9 +11,6 @@ use crate::{
 
 const HEADER_BYTES: usize = 4;
 
-/// Bytes of a message that are kept and read. Chains of certificates have some 5 KiB.
-const MESSAGE_BYTES_MAX: u32 = 64 << 10;
-
 /// One side's messages.
 #[derive(Debug, Default, Serialize, Deserialize)]
 pub(super) struct Handshake {
@@ -37,15 +34,9 @@ impl Header {
         Self { kind, length: u32::from_be_bytes([0, high, middle, low]) }
     }
 
-    /// Bytes of the body that are kept; of most messages it is enough that they are there.
+    /// Bytes of the body that are kept.
     fn kept(self) -> u32 {
-        const NAMED_CURVE_BYTES: u32 = 3;
-        let wanted = match self.kind {
-            message::CLIENT_HELLO | message::SERVER_HELLO | message::CERTIFICATE => MESSAGE_BYTES_MAX,
-            message::SERVER_KEY_EXCHANGE => NAMED_CURVE_BYTES,
-            _ => 0,
-        };
-        self.length.min(wanted)
+        message::kept_bytes(self.kind, self.length)
     }
 }
 
@@ -160,7 +151,7 @@ impl Handshake {
         if !message::is_known(header.kind) {
             return Err(body.malformed(WeirdReason::BadValue, "handshake message of an unknown type"));
         }
-        if header.kept() == MESSAGE_BYTES_MAX && header.length > MESSAGE_BYTES_MAX {
+        if header.kept() < header.length && message::is_read_whole(header.kind) {
             out.note(body.malformed(WeirdReason::Limit, "handshake message of more than 64 KiB"));
         }
         self.skip = header.length - header.kept();

@@ -127,8 +127,8 @@ fn the_same_session_however_it_is_cut() {
     for segment_bytes in (1..64).chain((64..longest).step_by(61)) {
         assert_eq!(facts(&decode(&turns, segment_bytes)), expected, "in segments of {segment_bytes} bytes");
     }
+    // What the server says in two segments, cut at each byte.
     for at in 1..turns[1].1.len() {
-        // What the server says in two segments, cut at each byte.
         let mut cut = turns.clone();
         let rest = cut[1].1.split_off(at);
         cut.insert(2, (false, rest));
@@ -364,8 +364,8 @@ fn garbage_behind_a_hello_ends_the_reading_and_says_so() {
 fn every_byte_may_be_wrong() {
     let turns = session_1_2(16_000);
     for turn in 0..3 {
-        for at in 0..turns[turn].1.len().min(300) {
-            for value in [0, 0x80, 0xff] {
+        for at in 0..turns[turn].1.len().min(200) {
+            for value in [0, 0xff] {
                 let mut wrong = turns.clone();
                 wrong[turn].1[at] = value;
                 decode(&wrong, 1400);
