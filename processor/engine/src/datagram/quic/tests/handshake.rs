@@ -1,8 +1,12 @@
 //! Handshakes that take more than one packet a side.
 
-use weir_contract::record::{self, QuicEvent};
+use weir_contract::{
+    Packet, PacketBatch, Selection,
+    record::{self, QuicEvent},
+};
 
 use super::*;
+use crate::{Engine, Limits, testing::batch_of};
 
 const OTHER: [u8; 8] = *b"another1";
 
@@ -131,6 +135,36 @@ fn server_asks_for_another_hello() {
     let asked: Vec<_> = quic.iter().map(|quic| (quic.event(), quic.hello_retry_request)).collect();
     let (client, server) = (QuicEvent::ClientHello, QuicEvent::ServerHello);
     assert_eq!(asked, [(client, false), (server, true), (client, false), (server, false)]);
+}
+
+#[test]
+fn handshake_goes_on_in_another_engine_after_any_packet() {
+    let hello = hex(CLIENT_HELLO);
+    let server = hex(SERVER_HELLO);
+    let retry = hex("ff000000010008f067a5502a4262b5746f6b656e04a265ba2eff4d829058fb3f0f2496ba");
+    let again = |number| Initial { key_source: &SERVER, destination: &SERVER, token: b"token", number, ..FIRST };
+    let answer = |number| Initial { key_source: &SERVER, source: &OTHER, number, ..ANSWER };
+    let datagrams = [
+        (Sender::Client, FIRST.seal(&crypto(0, &hello))),
+        (Sender::Server, retry),
+        (Sender::Client, again(1).seal(&crypto(90, &hello[90..]))),
+        (Sender::Client, again(2).seal(&crypto(0, &hello[..100]))),
+        (Sender::Server, answer(0).seal(&crypto(20, &server[20..]))),
+        (Sender::Server, answer(1).seal(&crypto(0, &server[..20]))),
+    ];
+    let mut engine = Engine::new(0, Limits::per_partition(1), Selection::all());
+    let mut records = Records::default();
+    for (number, datagram) in (1..).zip(&datagrams) {
+        let data = frame(datagram);
+        let original_length = u32::try_from(data.len()).unwrap();
+        let ts_ns = 1_000_000_000 + (number - 1) * 1_000_000;
+        let packet = Packet { number, ts_ns, data: &data, original_length, link_type: ETHERNET, interface: 0 };
+        let batch = PacketBatch { sequence: number, ..batch_of(ETHERNET, &[packet]) };
+        engine.push(&batch, &mut records).unwrap();
+        engine = Engine::restore(&engine.snapshot(), Limits::per_partition(1), Selection::all()).unwrap();
+    }
+    assert_eq!(records.of::<record::Quic>(), exchange(&datagrams).of::<record::Quic>());
+    assert_eq!(records.of::<record::Quic>().len(), 4);
 }
 
 /// RFC 9368 §2.3: an answer in a version that the client's hello offers.

@@ -1,5 +1,6 @@
 //! What nobody sends who means well.
 
+use proptest::prelude::*;
 use weir_contract::record::{self, QuicEvent};
 
 use super::{
@@ -12,6 +13,59 @@ fn whole_datagram() -> Vec<u8> {
     let mut payload = crypto(0, &hex(CLIENT_HELLO));
     payload.resize(600, 0);
     FIRST.seal(&payload)
+}
+
+/// Frames of the kinds that are read, most of them as they should be.
+fn any_frame() -> impl Strategy<Value = Vec<u8>> {
+    let hello = hex(CLIENT_HELLO);
+    let length = hello.len();
+    let piece = (0..length, 0..120usize)
+        .prop_map(move |(from, bytes)| crypto(from, &hello[from..(from + bytes).min(length)]));
+    let bytes = prop::collection::vec(any::<u8>(), 0..40);
+    prop_oneof![
+        8 => piece,
+        1 => Just(vec![0; 30]),
+        1 => Just(hex("02 05 01 01 00 00 00")),
+        1 => Just(hex("1c 0a 06 02 6e6f")),
+        2 => (0..20_000usize, bytes.clone()).prop_map(|(offset, bytes)| crypto(offset.min(0x3fff), &bytes)),
+        1 => (prop::sample::select(vec![0x02u8, 0x03, 0x06, 0x1c]), bytes.clone())
+            .prop_map(|(kind, bytes)| [&[kind][..], &bytes].concat()),
+        1 => bytes,
+    ]
+}
+
+proptest! {
+    /// A fuzzer does not get past the tags: here the frames are its own.
+    #[test]
+    fn any_frames_keep_to_the_bounds(
+        packets in prop::collection::vec((any::<bool>(), prop::collection::vec(any_frame(), 1..12)), 1..8),
+    ) {
+        let datagrams: Vec<_> = (0..)
+            .zip(packets)
+            .map(|(number, (is_servers, frames))| {
+                let (sender, packet) = if is_servers { (Sender::Server, ANSWER) } else { (Sender::Client, FIRST) };
+                let mut payload = frames.concat();
+                payload.resize(payload.len().max(4), 0);
+                (sender, Initial { number, ..packet }.seal(&payload))
+            })
+            .collect();
+        let records = exchange(&datagrams);
+        let of = |event| records.of::<record::Quic>().iter().filter(|quic| quic.event() == event).count();
+        prop_assert!(of(QuicEvent::ClientHello) <= 2 && of(QuicEvent::ServerHello) <= 2);
+        prop_assert!(of(QuicEvent::Close) <= datagrams.len() && of(QuicEvent::Unreadable) <= 1);
+    }
+
+    /// What is put together is what was cut, whatever else is there.
+    #[test]
+    fn hello_in_random_pieces_is_whole(cuts in prop::collection::vec((0..241usize, 1..60usize), 0..30)) {
+        let hello = hex(CLIENT_HELLO);
+        let pieces = cuts.into_iter().map(|(from, bytes)| (from, (from + bytes).min(hello.len())));
+        let frames: Vec<u8> = pieces.flat_map(|(from, to)| crypto(from, &hello[from..to])).collect();
+        let rest = crypto(0, &hello);
+        let records = from_client(&[FIRST.seal(&[frames, rest].concat())]);
+        prop_assert_eq!(hellos(&records), 1);
+        prop_assert_eq!(&records.of::<record::Quic>()[0].server_name, "example.com");
+    }
 }
 
 fn hellos(records: &Records) -> usize {

@@ -12,6 +12,8 @@ use aes::{
 };
 use aes_gcm::{Aes128Gcm, aead::AeadInOut};
 
+use weir_contract::{WeirdReason, record};
+
 use super::{
     connection::Sender,
     keys::InitialKeys,
@@ -132,15 +134,20 @@ fn crypto(offset: usize, data: &[u8]) -> Vec<u8> {
 
 /// What becomes of datagrams of the client's.
 fn from_client(datagrams: &[Vec<u8>]) -> Records {
-    let frames: Vec<_> = datagrams.iter().map(|datagram| udp(50_000, 443, datagram)).collect();
-    decode(ETHERNET, &frames)
+    exchange(&datagrams.iter().map(|datagram| (Sender::Client, datagram.clone())).collect::<Vec<_>>())
 }
 
-/// What becomes of datagrams of either side.
+/// What becomes of datagrams of either side, a millisecond apart.
 fn exchange(datagrams: &[(Sender, Vec<u8>)]) -> Records {
-    let frame = |(sender, datagram): &(Sender, Vec<u8>)| match sender {
+    let records = decode(ETHERNET, &datagrams.iter().map(frame).collect::<Vec<_>>());
+    let failed = records.of::<record::Weird>().into_iter().any(|weird| weird.reason() == WeirdReason::DecoderError);
+    assert!(!failed, "the decoder panicked");
+    records
+}
+
+fn frame((sender, datagram): &(Sender, Vec<u8>)) -> Vec<u8> {
+    match sender {
         Sender::Client => udp(50_000, 443, datagram),
         Sender::Server => udp_back(443, 50_000, datagram),
-    };
-    decode(ETHERNET, &datagrams.iter().map(frame).collect::<Vec<_>>())
+    }
 }
