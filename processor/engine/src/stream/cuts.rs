@@ -5,7 +5,7 @@ use proptest::prelude::*;
 use prost::Message as _;
 use weir_contract::{Meta, PacketBatch, RecordType, Selection};
 
-use super::{dns, ssh};
+use super::{dns, ssh, tls};
 use crate::{
     Engine, Limits,
     testing::{self, ETHERNET, Records, tcp},
@@ -20,7 +20,11 @@ type Turns = Vec<(bool, Vec<u8>)>;
 
 /// A conversation for each parser, with its port.
 fn conversations() -> Vec<(u16, Turns)> {
-    vec![(53, dns::tests::conversation()), (22, ssh::tests::handshake().to_vec())]
+    vec![
+        (53, dns::tests::conversation()),
+        (22, ssh::tests::handshake().to_vec()),
+        (443, tls::tests::session_1_2(1000)),
+    ]
 }
 
 /// How one turn is cut and shuffled.

@@ -41,7 +41,7 @@ fn server_hello(extensions: &[Vec<u8>]) -> Vec<u8> {
 }
 
 /// A session of TLS 1.2 with a chain of two certificates: who says what in turn.
-fn session_1_2(fragment_bytes: usize) -> Vec<(bool, Vec<u8>)> {
+pub(in crate::stream) fn session_1_2(fragment_bytes: usize) -> Vec<(bool, Vec<u8>)> {
     let name = extension(0, &list(&[&[0][..], &list(b"www.example.org")].concat()));
     let client_hello = message(1, &hello(0x0303, &[0xc02f, 0x002f], &[name, extension(35, &[])]));
     let answer = server_hello(&[extension(5, &[]), extension(35, &[]), extension(16, &list(b"\x02h2"))]);
