@@ -451,7 +451,11 @@ impl Lane {
     }
 
     fn pass(&mut self, length: u64) {
+        if length == 0 {
+            return;
+        }
         self.offset += length;
+        self.reassembly.forget();
         // All that will ever come stays all that will ever come.
         if self.skip != u64::MAX {
             self.skip -= length;

@@ -95,7 +95,6 @@ impl Direction {
 }
 
 /// Where in a conversation something happens.
-#[allow(dead_code)]
 #[derive(Debug, Clone, Copy)]
 pub struct Moment {
     /// Who speaks.
@@ -105,7 +104,6 @@ pub struct Moment {
 }
 
 /// How far a parser came.
-#[allow(dead_code)]
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Progress {
     /// Consumed so many bytes; `need` bytes have to be there before it is worth to call again (0 and 1: any).
@@ -140,7 +138,6 @@ pub enum Progress {
 }
 
 /// What a parser makes of a gap.
-#[allow(dead_code)]
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum AfterGap {
     /// It goes on with the bytes behind it.

@@ -202,6 +202,11 @@ impl Reassembly {
         self.recent.extend_from_slice(bytes);
     }
 
+    /// Lets go of the bytes that were kept to compare: what was delivered last is not behind them.
+    pub(crate) fn forget(&mut self) {
+        self.recent.clear();
+    }
+
     /// How far a sequence number is ahead of what is expected; `None` where it is no part of the stream.
     fn distance(&self, sequence: u32) -> Option<i64> {
         let distance = sequence.wrapping_sub(self.next_sequence?).cast_signed();

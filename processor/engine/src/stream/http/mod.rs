@@ -15,7 +15,7 @@ mod record;
 mod start;
 
 #[cfg(test)]
-mod tests;
+pub(super) mod tests;
 
 use std::collections::VecDeque;
 

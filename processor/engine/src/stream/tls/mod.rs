@@ -6,7 +6,7 @@
 mod handshake;
 mod ssl2;
 #[cfg(test)]
-mod tests;
+pub(super) mod tests;
 
 use serde::{Deserialize, Serialize};
 use weir_contract::WeirdReason;

@@ -10,7 +10,7 @@ use crate::{
 };
 
 /// Every kind of body and turn.
-const TURNS: &[(bool, &[u8])] = &[
+pub(in crate::stream) const TURNS: &[(bool, &[u8])] = &[
     (CLIENT, b"POST /1 HTTP/1.1\r\nHost: a\r\nExpect: 100-continue\r\nTransfer-Encoding: chunked\r\n\r\n"),
     (SERVER, b"HTTP/1.1 100 Continue\r\n\r\n"),
     (CLIENT, b"4\r\nabcd\r\n2\r\nef\r\n0\r\nSum: 1\r\n\r\n"),

@@ -1,6 +1,6 @@
 //! What becomes of conversations in HTTP.
 
-mod cuts;
+pub(in crate::stream) mod cuts;
 mod framing;
 
 use weir_contract::{TransactionState, record};
