@@ -187,17 +187,19 @@ impl Flow {
         Some(Found { connection: self.connections.len() - 1, sender: Sender::Client, packet })
     }
 
-    /// Bytes of messages that wait for the rest of them.
+    /// Bytes of the connections, and of messages that wait for the rest of them.
     pub(super) fn held_bytes(&self) -> usize {
-        self.connections
-            .iter()
-            .map(|connection| connection.client_side.crypto.held_bytes() + connection.server_side.crypto.held_bytes())
-            .sum()
+        self.connections.len() * size_of::<Connection>() + self.waiting_bytes()
     }
 
-    /// How much more of them may be kept.
+    /// How many more bytes may wait.
     pub(super) fn room(&self) -> usize {
-        crypto::HELD_MAX.saturating_sub(self.held_bytes())
+        crypto::HELD_MAX.saturating_sub(self.waiting_bytes())
+    }
+
+    fn waiting_bytes(&self) -> usize {
+        let sides = self.connections.iter().flat_map(|connection| [&connection.client_side, &connection.server_side]);
+        sides.map(|side| side.crypto.held_bytes()).sum()
     }
 }
 

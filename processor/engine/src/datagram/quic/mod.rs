@@ -23,7 +23,7 @@ mod record;
 mod tests;
 mod version;
 
-use weir_contract::WeirdReason;
+use weir_contract::{WeirdReason, record as contract};
 
 use self::{
     connection::{Flow, Found, Sender, Unreadable},
@@ -78,12 +78,16 @@ impl Datagram for Quic {
     }
 
     fn parse(input: Cursor<'_>, context: &mut Context, flow: &mut Flow, out: &mut Output) -> Result<(), Malformed> {
-        if !header::is_long(input.peek()) {
+        if !header::is_long(input.peek()) || !writes_records(out) {
             return Ok(());
         }
         count_packets(input, flow);
         Reader { flow, context, out }.read(input)
     }
+}
+
+fn writes_records(out: &Output) -> bool {
+    out.selects::<contract::Quic>() || out.selects::<contract::TlsClientHello>() || out.selects::<contract::TlsServerHello>()
 }
 
 /// A server repeats what the client sent to, which is of 8 bytes at least (RFC 9000 §7.2), and offers a version that

@@ -1,13 +1,20 @@
 //! What nobody sends who means well.
 
 use proptest::prelude::*;
-use weir_contract::record::{self, QuicEvent};
+use weir_contract::{
+    Selection,
+    record::{self, QuicEvent},
+};
 
 use super::{
     super::Quic,
     *,
 };
-use crate::datagram::{Datagram, Probe};
+use crate::{
+    Cursor,
+    datagram::{Context, Datagram, Probe},
+    output::Output,
+};
 
 fn whole_datagram() -> Vec<u8> {
     let mut payload = crypto(0, &hex(CLIENT_HELLO));
@@ -145,6 +152,25 @@ fn no_more_than_16_kib_wait() {
     let over = from_client(&(0..20).map(packet).collect::<Vec<_>>());
     let weird = "quic Limit: more than 16 KiB of CRYPTO frames wait for others";
     assert!(over.weirds().iter().all(|found| found == weird) && !over.weirds().is_empty());
+}
+
+#[test]
+fn state_is_bounded_and_counted() {
+    let mut flow = Default::default();
+    let mut out = Output::new(Selection::all());
+    let mut largest = 0;
+    // Of each of four connections the first byte of the hello never comes.
+    for number in 0..60u32 {
+        let destination = [u8::try_from(number % 4).unwrap(); 8];
+        let packet = Initial { number, key_source: &destination, destination: &destination, source: &destination, ..FIRST };
+        let offset = 1 + 1000 * usize::try_from(number / 4).unwrap();
+        let datagram = packet.seal(&crypto(offset, &[1; 1000]));
+        let mut context =
+            Context { ts_ns: 0, from_responder: false, expected_since_ns: None, expects_answer_elsewhere: false };
+        let _ = Quic::parse(Cursor::new(&datagram), &mut context, &mut flow, &mut out);
+        largest = largest.max(Quic::held_bytes(&flow));
+    }
+    assert!((15_000..20_000).contains(&largest), "{largest} bytes");
 }
 
 #[test]
