@@ -32,6 +32,7 @@ def rows(weir, limits, capture, out):
         ("etherparse and a flow map", [limits, "flows", capture]),
         ("weir: flows and decoders, no records", [limits, "engine", capture]),
         ("weir: default records", decode("--format", "null")),
+        ("weir: default records and features", decode("--format", "null", "--records", "+features")),
         (f"weir: {HEADERS}", decode("--format", "null", "--records", HEADERS)),
         ("weir: all records", decode("--format", "null", "--records", "all")),
         ("weir: all records to Parquet", files("parquet")),

@@ -13,7 +13,10 @@ pub(super) use record::write_features;
 pub(super) use snapshot::{load_features, save_features};
 pub(super) use vector::Vector;
 
-use super::{detail::begins_reversed, entry::Flow};
+use super::{
+    detail::{Detail, begins_reversed},
+    entry::Flow,
+};
 use crate::entropy::BYTES_MAX;
 
 /// What the layers of a packet tell of it besides what its flow counts.
@@ -26,9 +29,11 @@ pub(crate) struct Anatomy<'a> {
     pub(crate) payload: &'a [u8],
 }
 
-/// How many flows the memory of a vector would hold: with it and its payload's first bytes a flow takes some
-/// 3 KB, without it one of several packets takes some 0.8 KB.
+/// How many flows of several packets the memory of a vector, and of the first bytes of payload in it, would hold.
 pub(super) const VECTOR_WEIGHT: usize = 3;
+
+const VECTOR_BYTES: usize = size_of::<Vector>() + 2 * BYTES_MAX + size_of::<Option<Features>>();
+const _: () = assert!(VECTOR_BYTES <= VECTOR_WEIGHT * (size_of::<Flow>() + size_of::<Detail>()));
 
 /// Features of one flow.
 #[derive(Debug, Clone)]

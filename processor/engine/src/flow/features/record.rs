@@ -110,9 +110,9 @@ fn total(sums: &Sums) -> u64 {
     u64::try_from(sums.sum).unwrap_or(u64::MAX)
 }
 
-fn push_histogram(out: &mut Vec<i64>, of: &Sums, counts: &[u64]) {
+fn push_histogram(out: &mut Vec<i64>, of: &Sums, counts: &[u32]) {
     if of.count > 0 {
-        out.extend(counts.iter().map(|&count| sum(count)));
+        out.extend(counts.iter().map(|&count| i64::from(count)));
     }
 }
 

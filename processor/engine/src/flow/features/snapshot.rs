@@ -144,10 +144,10 @@ fn load_sums(state: Option<&FeatureSumsState>) -> Sums {
     }
 }
 
-fn counts<const N: usize>(saved: &[u64]) -> [u64; N] {
+fn counts<const N: usize>(saved: &[u32]) -> [u32; N] {
     let mut counts = [0; N];
     for (slot, &saved) in counts.iter_mut().zip(saved) {
-        *slot = count(saved);
+        *slot = saved;
     }
     counts
 }

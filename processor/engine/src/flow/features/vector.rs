@@ -34,7 +34,7 @@ pub(crate) struct Vector {
     pub(super) now_ns: i64,
     pub(super) backward_packets: u64,
     pub(super) iat: Sums,
-    pub(super) iat_histogram: [u64; BINS],
+    pub(super) iat_histogram: [u32; BINS],
     /// Gaps that part subflows.
     pub(super) breaks: u64,
     /// When the current active period began.
@@ -53,11 +53,11 @@ pub(super) struct Half {
     /// The flow's clock at its last packet.
     pub(super) now_ns: i64,
     pub(super) lengths: Sums,
-    pub(super) length_histogram: [u64; BINS],
+    pub(super) length_histogram: [u32; BINS],
     pub(super) payloads: Sums,
     pub(super) payload_packets: u64,
     pub(super) iat: Sums,
-    pub(super) iat_histogram: [u64; BINS],
+    pub(super) iat_histogram: [u32; BINS],
     pub(super) windows: Sums,
     pub(super) ip_header_bytes: u64,
     pub(super) transport_header_bytes: u64,
@@ -226,19 +226,19 @@ fn elapsed(from_ns: i64, to_ns: i64) -> u64 {
 }
 
 /// Bins by powers of ten: below 1 µs, …, below 1 s, and the rest.
-fn count_time(histogram: &mut [u64; BINS], gap_ns: u64) {
+fn count_time(histogram: &mut [u32; BINS], gap_ns: u64) {
     const ENDS: [u64; BINS - 1] = [1_000, 10_000, 100_000, 1_000_000, 10_000_000, 100_000_000, 1_000_000_000];
     let bin = ENDS.iter().filter(|&&end| gap_ns >= end).count();
     if let Some(count) = histogram.get_mut(bin) {
-        *count += 1;
+        *count = count.saturating_add(1);
     }
 }
 
 /// Bins by powers of two: below 64 bytes, …, below 4096, and the rest.
-fn count_length(histogram: &mut [u64; BINS], bytes: u32) {
+fn count_length(histogram: &mut [u32; BINS], bytes: u32) {
     let bits = u32::BITS - bytes.leading_zeros();
     let bin = usize::try_from(bits.saturating_sub(6)).unwrap_or(BINS).min(BINS - 1);
     if let Some(count) = histogram.get_mut(bin) {
-        *count += 1;
+        *count = count.saturating_add(1);
     }
 }
