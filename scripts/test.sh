@@ -6,6 +6,7 @@ need_build_tools
 need_test_programs
 # Of the tests that capture, which need root.
 need_program tcpreplay tcpreplay
+need_program faketime faketime
 need_python test
 
 scratch=$(mktemp -d)

@@ -114,6 +114,7 @@ struct Shared {
     quiets: u64,
     counts: BTreeMap<Fault, u64>,
     log: Vec<String>,
+    heads: Vec<String>,
 }
 
 impl FaultProxy {
@@ -137,6 +138,7 @@ impl FaultProxy {
             quiets: 0,
             counts: BTreeMap::new(),
             log: Vec::new(),
+            heads: Vec::new(),
         }));
         let of_listener = Arc::clone(&shared);
         std::thread::spawn(move || listen(&listener, &of_listener));
@@ -208,6 +210,15 @@ impl FaultProxy {
     pub fn log(&self) -> Vec<String> {
         self.shared.lock().unwrap().log.clone()
     }
+
+    /// What the requests so far had in a header; those without it are left out.
+    ///
+    /// # Panics
+    ///
+    /// Never but after another thread's panic.
+    pub fn values(&self, header: &str) -> Vec<String> {
+        self.shared.lock().unwrap().heads.iter().filter_map(|head| Head::value(head, header)).collect()
+    }
 }
 
 impl Drop for FaultProxy {
@@ -240,6 +251,9 @@ fn serve(mut client: TcpStream, shared: &Mutex<Shared>) -> io::Result<()> {
         return reset(&client);
     }
     let Some(head) = read_head(&mut client)? else { return Ok(()) };
+    if head.method() == "CONNECT" {
+        return tunnel(client, shared);
+    }
     let fault = choose(&head, &mut shared.lock().unwrap());
     if fault == Some(Fault::Hang) {
         return hang(shared);
@@ -321,6 +335,7 @@ fn choose(head: &Head, shared: &mut Shared) -> Option<Fault> {
     let conditional = Head::value(&head.text, "if-none-match").is_some();
     let fault = fault.filter(|fault| *fault != Fault::PreconditionFailed || conditional);
     let line = head.text.lines().next().unwrap_or_default();
+    shared.heads.push(head.text.clone());
     shared.log.push(fault.map_or_else(|| line.to_owned(), |fault| format!("{line} {fault:?}")));
     if let Some(fault) = fault {
         *shared.counts.entry(fault).or_default() += 1;
@@ -337,6 +352,19 @@ fn hang(shared: &Mutex<Shared>) -> io::Result<()> {
     } {
         std::thread::sleep(Duration::from_millis(50));
     }
+    Ok(())
+}
+
+/// Lets a client talk with the server as if there were no proxy: all that one can do where they talk TLS.
+fn tunnel(mut client: TcpStream, shared: &Mutex<Shared>) -> io::Result<()> {
+    let upstream = shared.lock().unwrap().upstream;
+    let mut server = TcpStream::connect(("127.0.0.1", upstream))?;
+    client.write_all(b"HTTP/1.1 200 Connection established\r\n\r\n")?;
+    let (mut from_server, mut to_client) = (server.try_clone()?, client.try_clone()?);
+    let answers = std::thread::spawn(move || io::copy(&mut from_server, &mut to_client));
+    io::copy(&mut client, &mut server)?;
+    server.shutdown(Shutdown::Write)?;
+    let _ = answers.join();
     Ok(())
 }
 

@@ -15,6 +15,7 @@ use rdkafka::ClientConfig;
 use crate::cache;
 use crate::process::{Process, Scratch, Signal, free_port};
 use crate::tls::Authority;
+use crate::tokens::Issuer;
 
 /// The release the tests run. 4.4.0 lacks `kafka-tools` in Maven.
 const VERSION: &str = "4.3.1";
@@ -39,10 +40,12 @@ pub struct Secured {
     sasl_port: u16,
     mtls_port: u16,
     authority: Authority,
+    issuer: Issuer,
 }
 
 impl Secured {
-    /// The listener with TLS that takes SCRAM-SHA-512 and PLAIN.
+    /// The listener with TLS that takes SCRAM-SHA-512, PLAIN and OAUTHBEARER. Whoever comes with a token must have a new
+    /// one when it expires.
     pub fn sasl_bootstrap(&self) -> String {
         format!("localhost:{}", self.sasl_port)
     }
@@ -86,6 +89,11 @@ impl Secured {
     pub fn authority(&self) -> &Authority {
         &self.authority
     }
+
+    /// Whose tokens the broker believes.
+    pub fn issuer(&self) -> &Issuer {
+        &self.issuer
+    }
 }
 
 impl Kafka {
@@ -117,7 +125,8 @@ impl Kafka {
     /// Where it doesn't start; with what it wrote.
     #[must_use]
     pub fn start_secured() -> Self {
-        let secured = Secured { sasl_port: free_port(), mtls_port: free_port(), authority: Authority::new() };
+        let (authority, issuer) = (Authority::new(), Issuer::new());
+        let secured = Secured { sasl_port: free_port(), mtls_port: free_port(), authority, issuer };
         Self::start_as(Some(secured), &[])
     }
 
@@ -127,7 +136,8 @@ impl Kafka {
         let properties = properties(home.path(), port, secured.as_ref(), settings);
         std::fs::write(home.path().join("server.properties"), properties).unwrap();
         format_storage(home.path(), secured.is_some());
-        let mut kafka = Self { process: launch(home.path()), home, port, secured };
+        let process = launch(home.path(), secured.as_ref());
+        let mut kafka = Self { process, home, port, secured };
         kafka.wait_until_ready(1);
         kafka
     }
@@ -163,7 +173,7 @@ impl Kafka {
     /// Where it doesn't start; with what it wrote.
     pub fn start_again(&mut self) {
         let starts = self.starts();
-        self.process = launch(self.home.path());
+        self.process = launch(self.home.path(), self.secured.as_ref());
         self.wait_until_ready(starts + 1);
     }
 
@@ -199,7 +209,7 @@ impl Kafka {
     ///
     /// Where there is no Java.
     pub fn tool(&self, class: &str, arguments: &[&str]) -> Output {
-        let mut command = java("log4j2-tools.yaml", &["-Xmx128m"]);
+        let mut command = java("log4j2-tools.yaml", &["-Xmx128m", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1"]);
         command.arg(class).args(["--bootstrap-server", &self.bootstrap()]).args(arguments).output().unwrap()
     }
 
@@ -238,9 +248,10 @@ fn properties(home: &Path, port: u16, secured: Option<&Secured>, settings: &[(&s
     let controller = free_port();
     let mut listeners = format!("PLAINTEXT://127.0.0.1:{port}");
     let mut more = String::new();
-    if let Some(Secured { sasl_port, mtls_port, authority }) = secured {
+    if let Some(secured) = secured {
+        let Secured { sasl_port, mtls_port, .. } = secured;
         write!(listeners, ",SASL_SSL://localhost:{sasl_port},SSL://localhost:{mtls_port}").unwrap();
-        more = security(authority);
+        more = security(secured);
     }
     let mut text = format!(
         "process.roles=broker,controller
@@ -275,7 +286,7 @@ auto.create.topics.enable=false
 }
 
 /// The settings of the listeners that aren't open to everybody.
-fn security(authority: &Authority) -> String {
+fn security(Secured { authority, issuer, .. }: &Secured) -> String {
     let (broker, ca) = (authority.identity("localhost"), authority.certificate());
     let users = USERS.map(|user| format!("user_{user}=\"{user}-secret\"")).join(" ");
     format!(
@@ -285,17 +296,28 @@ ssl.truststore.type=PEM
 ssl.truststore.location={ca}
 listener.name.ssl.ssl.client.auth=required
 ssl.principal.mapping.rules=RULE:^CN=([^,]*).*$/$1/,DEFAULT
-sasl.enabled.mechanisms=SCRAM-SHA-512,PLAIN
+sasl.enabled.mechanisms=SCRAM-SHA-512,PLAIN,OAUTHBEARER
 listener.name.sasl_ssl.scram-sha-512.sasl.jaas.config=org.apache.kafka.common.security.scram.ScramLoginModule required;
 listener.name.sasl_ssl.plain.sasl.jaas.config=org.apache.kafka.common.security.plain.PlainLoginModule required {users};
+listener.name.sasl_ssl.oauthbearer.sasl.jaas.config={oauth}.OAuthBearerLoginModule required;
+listener.name.sasl_ssl.oauthbearer.sasl.server.callback.handler.class={oauth}.OAuthBearerValidatorCallbackHandler
+listener.name.sasl_ssl.oauthbearer.sasl.oauthbearer.jwks.endpoint.url={keys}
+listener.name.sasl_ssl.oauthbearer.sasl.oauthbearer.clock.skew.seconds=0
+listener.name.sasl_ssl.oauthbearer.connections.max.reauth.ms=3600000
 authorizer.class.name=org.apache.kafka.metadata.authorizer.StandardAuthorizer
 allow.everyone.if.no.acl.found=false
 # Whoever comes through the open listener: the test itself, and the broker.
 super.users=User:admin;User:ANONYMOUS
 ",
+        oauth = "org.apache.kafka.common.security.oauthbearer",
+        keys = keys_url(issuer),
         broker = broker.display(),
         ca = ca.display(),
     )
+}
+
+fn keys_url(issuer: &Issuer) -> String {
+    format!("file://{}", issuer.keys().display())
 }
 
 /// Makes the folder of data as a broker expects it. Done once and kept: it takes a Java program two seconds.
@@ -326,9 +348,14 @@ fn copy_files(from: &Path, to: &Path) {
     }
 }
 
-fn launch(home: &Path) -> Process {
+fn launch(home: &Path, secured: Option<&Secured>) -> Process {
     // A small heap, and the compiler that is ready first: tests start many brokers and ask little of each.
-    let mut command = java("log4j2.yaml", &["-Xms384m", "-Xmx384m", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1"]);
+    let mut options =
+        ["-Xms384m", "-Xmx384m", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1"].map(str::to_owned).to_vec();
+    if let Some(Secured { issuer, .. }) = secured {
+        options.push(format!("-Dorg.apache.kafka.sasl.oauthbearer.allowed.urls={}", keys_url(issuer)));
+    }
+    let mut command = java("log4j2.yaml", &options.iter().map(String::as_str).collect::<Vec<_>>());
     command.arg("kafka.Kafka").arg(home.join("server.properties"));
     Process::start(command, &home.join("broker.log"))
 }

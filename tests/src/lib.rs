@@ -11,6 +11,7 @@
 pub mod cache;
 pub mod docs;
 pub mod fault_proxy;
+pub mod http;
 pub mod kafka;
 pub mod messages;
 pub mod namespace;
@@ -18,4 +19,5 @@ pub mod process;
 pub mod random;
 pub mod s3;
 pub mod tls;
+pub mod tokens;
 mod watchdog;

@@ -117,6 +117,17 @@ impl Kafka {
     ///
     /// Where a topic doesn't exist, or the broker doesn't answer.
     pub fn messages(&self, topics: &[&str], isolation: Isolation) -> Vec<Message> {
+        let mut messages = Vec::new();
+        self.each_message(topics, isolation, |message| messages.push(message));
+        messages
+    }
+
+    /// The same one by one, for more than memory holds.
+    ///
+    /// # Panics
+    ///
+    /// Where a topic doesn't exist, or the broker doesn't answer.
+    pub fn each_message(&self, topics: &[&str], isolation: Isolation, mut take: impl FnMut(Message)) {
         let level = match isolation {
             Isolation::Committed => "read_committed",
             Isolation::Uncommitted => "read_uncommitted",
@@ -131,20 +142,18 @@ impl Kafka {
             .create()
             .unwrap();
         let existing = self.topics();
-        let mut messages = Vec::new();
         // One by one: a partition's end is told without its topic's name.
         for topic in topics {
             let Some((_, partitions)) = existing.iter().find(|(name, _)| name == topic) else {
                 panic!("there is no topic {topic}");
             };
-            read_topic(&consumer, topic, *partitions, &mut messages);
+            read_topic(&consumer, topic, *partitions, &mut take);
         }
-        messages
     }
 }
 
-/// Adds the messages of a topic, up to where its partitions end now.
-fn read_topic(consumer: &BaseConsumer, topic: &str, partitions: i32, messages: &mut Vec<Message>) {
+/// Hands on the messages of a topic, up to where its partitions end now.
+fn read_topic(consumer: &BaseConsumer, topic: &str, partitions: i32, take: &mut impl FnMut(Message)) {
     let mut from = TopicPartitionList::new();
     for partition in 0..partitions {
         let (start, end) = consumer.fetch_watermarks(topic, partition, LIMIT).unwrap();
@@ -162,7 +171,7 @@ fn read_topic(consumer: &BaseConsumer, topic: &str, partitions: i32, messages: &
             None => {}
             Some(Ok(message)) => {
                 deadline = Instant::now() + LIMIT;
-                messages.push(Message {
+                take(Message {
                     topic: topic.to_owned(),
                     partition: message.partition(),
                     offset: message.offset(),

@@ -12,6 +12,7 @@ use std::time::Duration;
 
 use crate::cache;
 use crate::process::{Process, Scratch, free_port, wait_until};
+use crate::tls::Authority;
 
 /// The release the tests run (Apache License 2.0).
 const VERSION: &str = "1.8.0";
@@ -32,6 +33,7 @@ pub struct S3 {
     process: Process,
     home: Scratch,
     port: u16,
+    options: Vec<String>,
 }
 
 impl S3 {
@@ -42,10 +44,28 @@ impl S3 {
     /// Where it doesn't start; with what it wrote.
     #[must_use]
     pub fn start() -> Self {
+        Self::start_with(Vec::new())
+    }
+
+    /// Starts one that talks TLS, and takes the name before `domain` in the host's name for the bucket's. Its certificate
+    /// is for that name of [`BUCKET`], and for 127.0.0.1.
+    ///
+    /// # Panics
+    ///
+    /// Where it doesn't start; with what it wrote.
+    #[must_use]
+    pub fn start_tls(authority: &Authority, domain: &str) -> Self {
+        let identity = authority.identity(&format!("{BUCKET}.{domain}")).display().to_string();
+        Self::start_with(
+            ["--cert", &identity, "--key", &identity, "--virtual-domain", domain].map(str::to_owned).into(),
+        )
+    }
+
+    fn start_with(options: Vec<String>) -> Self {
         let home = Scratch::new("s3");
         std::fs::create_dir_all(home.path().join("buckets").join(BUCKET)).unwrap();
         let port = free_port();
-        let mut s3 = Self { process: launch(home.path(), port), home, port };
+        let mut s3 = Self { process: launch(home.path(), port, &options), home, port, options };
         s3.wait_until_ready();
         s3
     }
@@ -71,7 +91,7 @@ impl S3 {
     ///
     /// Where it doesn't start; with what it wrote.
     pub fn start_again(&mut self) {
-        self.process = launch(self.home.path(), self.port);
+        self.process = launch(self.home.path(), self.port, &self.options);
         self.wait_until_ready();
     }
 
@@ -123,12 +143,14 @@ fn add_keys(folder: &Path, prefix: &str, keys: &mut Vec<String>) {
     }
 }
 
-fn launch(home: &Path, port: u16) -> Process {
+fn launch(home: &Path, port: u16, options: &[String]) -> Process {
     let mut command = Command::new(program());
     command
         .env("ROOT_ACCESS_KEY", ACCESS_KEY)
         .env("ROOT_SECRET_KEY", SECRET_KEY)
-        .args(["--port", &format!("127.0.0.1:{port}"), "--region", REGION, "--quiet", "posix"])
+        .args(["--port", &format!("127.0.0.1:{port}"), "--region", REGION, "--quiet"])
+        .args(options)
+        .arg("posix")
         .arg(home.join("buckets"));
     Process::start(command, &home.join("server.log"))
 }

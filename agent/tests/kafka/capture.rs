@@ -2,15 +2,19 @@
 
 use super::agent::*;
 use pcap::Capture;
+use prost::Message as _;
+use std::collections::HashMap;
 use std::net::UdpSocket;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::thread;
 use std::time::{Duration, Instant};
 use weir_contract::PacketBatch;
+use weir_tests::http;
 use weir_tests::kafka::Kafka;
+use weir_tests::messages::Isolation;
 use weir_tests::namespace::{in_namespace, ip};
-use weir_tests::process::{Process, Scratch, wait_until};
+use weir_tests::process::{Process, Scratch, free_port, wait_until};
 
 /// A Kafka in the test's network namespace. Its client asks the system for addresses of a kind that the host has besides
 /// loopback's: without one, it finds none.
@@ -300,6 +304,59 @@ fn replayed_traffic_is_captured_without_a_loss() {
         // The system itself sends a few packets, to find neighbours.
         assert!((sent..sent + 100).contains(&received), "{sent} sent, {}", agent.log());
         assert_eq!(u64::try_from(packets(&without_repetitions(batches(&kafka, "replayed")))), Ok(published));
+    });
+}
+
+/// What the environment may say instead of what is for every day.
+fn or_variable(name: &str, otherwise: &str) -> String {
+    std::env::var(name).unwrap_or_else(|_| otherwise.to_owned())
+}
+
+/// `OUTAGE_SECONDS=600 OUTAGE_RATE=50000 OUTAGE_CAPTURE=dns-types.pcap` makes it what a site may see.
+#[test]
+fn outage_of_kafka_costs_no_captured_packet() {
+    in_namespace("capture::outage_of_kafka_costs_no_captured_packet", || {
+        let seconds: u64 = or_variable("OUTAGE_SECONDS", "6").parse().unwrap();
+        let rate = or_variable("OUTAGE_RATE", "10000");
+        let mut kafka = kafka();
+        let home = Scratch::new("outage");
+        kafka.create_topic("outage-packets", 4, &[]);
+        let port = free_port();
+        let listen = format!("127.0.0.1:{port}");
+        let more = ["--bpf", "inbound", "--spool-bytes", "17179869184", "--listen", &listen];
+        let mut agent = capture_on(&["wa"], &kafka, "outage", &home, &more);
+        let file = capture(&or_variable("OUTAGE_CAPTURE", "office.pcapng"));
+        let (pps, duration) = (format!("--pps={rate}"), format!("--duration={}", seconds + 5));
+        let replaying = thread::spawn(move || tcpreplay(&file, &[&pps, &duration, "--loop=0"]));
+        let published = || http::metric(port, "weir_agent_published_packets_total", "").unwrap_or_default();
+        assert!(wait_until(LIMIT, || published() > 0.0), "{}", agent.log());
+        kafka.stop();
+        thread::sleep(Duration::from_secs(seconds));
+        let spool_bytes = http::metric(port, "weir_agent_spool_bytes", "").unwrap();
+        kafka.start_again();
+        let Some((sent, _)) = replaying.join().unwrap() else { return };
+        let back = Instant::now();
+        let waiting = |place: &str| http::metric(port, &format!("weir_agent_{place}_packets"), "").unwrap();
+        let drained = || ["queued", "spool", "in_flight"].map(waiting).iter().sum::<f64>() == 0.0;
+        assert!(wait_until(LIMIT + Duration::from_secs(seconds), drained), "{}", agent.log());
+        println!(
+            "outage of {seconds} s at {rate} packets/s: {sent} sent, {spool_bytes} bytes in the spool, drained in {:?}",
+            back.elapsed()
+        );
+        assert!(spool_bytes > 0.0, "the spool was needed");
+        assert!(agent.stop_within(LIMIT).success(), "{}", agent.log());
+        assert!(agent.log().contains("Kafka can't be reached") || agent.log().contains("Connection refused"));
+        let (received, published, dropped) = accounts(&agent.log());
+        assert_eq!((published, dropped), (received, 0), "{}", agent.log());
+        assert!((sent..sent + 100).contains(&received), "{sent} sent, {}", agent.log());
+        let (mut last, mut arrived) = (HashMap::new(), 0);
+        kafka.each_message(&["outage-packets"], Isolation::Committed, |message| {
+            let batch = PacketBatch::decode(message.value.unwrap().as_slice()).unwrap();
+            let before = last.insert(batch.partition, batch.sequence).unwrap_or(0);
+            assert_eq!(batch.sequence, before + 1, "once, and in sequence");
+            arrived += batch.packet_count();
+        });
+        assert_eq!(u64::try_from(arrived), Ok(published));
     });
 }
 
