@@ -34,19 +34,25 @@ pub struct Lab {
     pub s3: S3,
     pub proxy: FaultProxy,
     pub home: Scratch,
+    /// Variables for all commands, which count more than the usual ones.
+    pub environment: Vec<(&'static str, String)>,
     started: u32,
 }
 
 impl Lab {
     /// With the topic of NTP messages, of so many partitions, and that of dead letters.
     pub fn start(partitions: i32) -> Self {
+        Self::with_store(S3::start(), partitions)
+    }
+
+    /// The same with a store of the test's own.
+    pub fn with_store(s3: S3, partitions: i32) -> Self {
         static LABS: AtomicU32 = AtomicU32::new(0);
         let prefix = format!("lab{}", LABS.fetch_add(1, Ordering::Relaxed));
         kafka().create_topic(&format!("{prefix}-ntp"), partitions, &[APPEND_TIME]);
         kafka().create_topic(&format!("{prefix}-dead-letter"), 1, &[APPEND_TIME]);
-        let s3 = S3::start();
         let proxy = FaultProxy::start(s3.port());
-        Self { prefix, s3, proxy, home: Scratch::new("sink"), started: 0 }
+        Self { prefix, s3, proxy, home: Scratch::new("sink"), environment: Vec::new(), started: 0 }
     }
 
     pub fn topic(&self) -> String {
@@ -72,6 +78,7 @@ impl Lab {
         command.env("WEIR_LAKE", format!("s3://{BUCKET}/lake")).env("WEIR_S3_REGION", REGION);
         command.env("WEIR_S3_ENDPOINT", self.proxy.endpoint());
         command.env("AWS_ACCESS_KEY_ID", ACCESS_KEY).env("AWS_SECRET_ACCESS_KEY", SECRET_KEY);
+        command.envs(self.environment.iter().map(|(name, value)| (name, value)));
         command
     }
 

@@ -6,4 +6,5 @@ mod chaos;
 mod kit;
 mod once;
 mod speed;
+mod store;
 mod trouble;

@@ -8,6 +8,7 @@ mod folder;
 #[cfg(test)]
 pub mod memory;
 mod patient;
+mod put;
 mod s3;
 #[cfg(test)]
 pub mod tests;

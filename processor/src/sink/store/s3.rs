@@ -8,6 +8,7 @@ use s3::{Bucket, Region, error::S3Error};
 use tokio::runtime::Runtime;
 
 use super::credentials::{Fetched, Origin};
+use super::put::put;
 use super::{Failure, Head, Kind, Link, Put, Store};
 
 /// Credentials are taken anew so long before they expire.
@@ -15,6 +16,9 @@ const RENEW_BEFORE: Duration = Duration::from_secs(300);
 
 /// A put may take longer by a second for each of so many bytes: the slowest line that is waited for.
 const BYTES_PER_SECOND_MIN: u64 = 1 << 20;
+
+/// What to do about a store whose certificate nobody here vouches for.
+const UNKNOWN_CERTIFICATE: &str = "; SSL_CERT_FILE may name the certificates (PEM) of those who vouch for the store";
 
 /// Before the names of what a file says of itself, in the object's metadata.
 const METADATA: &str = "weir-";
@@ -143,7 +147,11 @@ impl S3 {
             S3Error::Reqwest(error) if error.is_body() || error.is_decode() => {
                 (Kind::Answer, format!("the answer is cut{}", causes(error)))
             }
-            S3Error::Reqwest(error) => (Kind::Connection, format!("no connection{}", causes(error))),
+            S3Error::Reqwest(error) => {
+                let causes = causes(error);
+                let hint = if causes.contains("certificate") { UNKNOWN_CERTIFICATE } else { "" };
+                (Kind::Connection, format!("no connection{causes}{hint}"))
+            }
             S3Error::SerdeXml(error) => (Kind::Answer, format!("the answer is none: {error}")),
             other => (Kind::Answer, other.to_string()),
         };
@@ -187,17 +195,15 @@ impl Store for S3 {
             return Ok(Put::Taken);
         }
         let sending = Duration::from_secs(body.len() as u64 / BYTES_PER_SECOND_MIN);
-        let bucket = self.bucket(self.settings.timeout + sending)?;
+        let timeout = self.settings.timeout + sending;
+        let bucket = self.bucket(timeout)?;
         let headers = self.headers(link)?;
-        let kind = "application/vnd.apache.parquet";
         let path = self.key(key);
-        let put = bucket.put_object_with_content_type_and_headers(&path, body, kind, Some(headers));
-        match self.runtime.block_on(put) {
+        match self.runtime.block_on(put(&bucket, &path, body, headers, timeout)) {
             // A success names what it made; an error in its place doesn't.
-            Ok(answer) if answer.headers().contains_key("etag") => Ok(Put::Stored),
-            Ok(answer) => {
-                let status = answer.status_code();
-                let what = format!("put s3://{}/{path}: the answer {status} has no ETag", self.settings.bucket);
+            Ok(true) => Ok(Put::Stored),
+            Ok(false) => {
+                let what = format!("put s3://{}/{path}: the answer has no ETag", self.settings.bucket);
                 Err(Failure { kind: Kind::Answer, what })
             }
             Err(S3Error::HttpFailWithBody(412, _)) => Ok(Put::Taken),
