@@ -8,4 +8,5 @@ pub mod http;
 pub mod kafka;
 pub mod logs;
 pub mod metrics;
+pub mod random;
 pub mod stop;

@@ -8,7 +8,6 @@ mod tally;
 use std::{
     collections::HashMap,
     fmt,
-    hash::{BuildHasher as _, RandomState},
     path::PathBuf,
     sync::{
         Arc,
@@ -24,6 +23,7 @@ use weir_agent::{
 };
 use weir_contract::Selection;
 use weir_engine::{Counters, Limits};
+use weir_service::random::random;
 
 use crate::{
     output::{Output, OutputError, Written},
@@ -145,11 +145,6 @@ pub fn run(settings: &Settings, stop: &Arc<AtomicBool>) -> anyhow::Result<Report
         elapsed: begun.elapsed(),
         interrupted: stop.load(Ordering::Relaxed),
     })
-}
-
-/// A number that nobody outside can know: the key of hash tables, which no record shows.
-fn random() -> u64 {
-    RandomState::new().hash_one(0)
 }
 
 /// One run of a sensor.

@@ -6,6 +6,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use metrics::counter;
+use weir_service::random::random;
 
 use super::{Failure, Head, Kind, Link, Put, Store, chain};
 use crate::sink::link::Log;
@@ -66,8 +67,14 @@ impl Patient {
     /// Asks until `stop` is set, or as long as `patience` says.
     pub fn new(store: Arc<dyn Store>, patience: Patience, stop: Arc<AtomicBool>) -> Self {
         // Different in each process, so that many sinks don't come back at the same moment.
-        let seed = std::hash::BuildHasher::hash_one(&std::hash::RandomState::new(), 0);
-        Self { store, patience, stop, refused: AtomicU64::new(0), pause_unit: 1.0, jitter: AtomicU64::new(seed | 1) }
+        Self {
+            store,
+            patience,
+            stop,
+            refused: AtomicU64::new(0),
+            pause_unit: 1.0,
+            jitter: AtomicU64::new(random() | 1),
+        }
     }
 
     /// The same with pauses a thousand times as short.
