@@ -89,6 +89,11 @@ impl Batcher {
         full
     }
 
+    /// Takes note that no packet to come is older than this: so time goes on where none come. Heartbeats tell it.
+    pub fn quiet_until(&mut self, ts_ns: i64) {
+        self.clock.observe(ts_ns);
+    }
+
     /// The batches of a live capture that are to go out now, `now` being the time since it began:
     /// those of 64 KiB after 200 ms, smaller ones after 1 s, and a heartbeat for each partition that
     /// was silent for 5 s. To be called every 100 ms or so; a batch's age counts from the first call

@@ -135,3 +135,21 @@ fn live_batches_go_out_by_age_and_silent_partitions_send_heartbeats() {
     assert_eq!(sizes(&mut batcher, millis(9000)), vec![0]);
     assert_eq!(batcher.finish().filter(|batch| batch.end_of_capture).count(), 4);
 }
+
+#[test]
+fn time_goes_on_where_no_packets_come() {
+    let mut batcher = Batcher::new("lab", 5, 2, MAX_BATCH_BYTES);
+    let data = ipv4([1, 2], 10);
+    for number in 1..=200 {
+        batcher.push(&packet(number, 1000 * SECOND + number, &data), &interface());
+    }
+    batcher.due(Duration::from_secs(1));
+    batcher.due(Duration::from_secs(3));
+    batcher.quiet_until(1060 * SECOND);
+    let heartbeats = batcher.due(Duration::from_secs(10));
+    assert_eq!(heartbeats.len(), 2);
+    assert!(heartbeats.iter().all(|batch| batch.heartbeat && batch.watermark_ns == 1060 * SECOND));
+    // It never goes back.
+    batcher.quiet_until(1000 * SECOND);
+    assert!(batcher.due(Duration::from_secs(20)).iter().all(|batch| batch.watermark_ns == 1060 * SECOND));
+}

@@ -1,4 +1,4 @@
-//! The watermark: how far a sensor's time has come, as its packets tell it.
+//! The watermark: how far a sensor's time has come, as its packets tell it, and the host's clock where none come.
 
 /// A jump ahead by more than this must be confirmed.
 const JUMP_NS: i64 = 10 * 60 * 1_000_000_000;
@@ -27,7 +27,7 @@ impl Default for Clock {
 }
 
 impl Clock {
-    /// Takes note of a packet's time.
+    /// Takes note of a packet's time, or of that of a moment without packets.
     #[inline]
     pub fn observe(&mut self, ts_ns: i64) {
         if ts_ns > self.watermark_ns.saturating_add(JUMP_NS) {

@@ -167,6 +167,18 @@ impl Merge {
         Some(Merged::Packet(packet, of_all))
     }
 
+    /// A time that no packet to come is older than, where all sources that are left are quiet interfaces. To be asked for
+    /// after [`Merged::Idle`].
+    pub fn quiet_until_ns(&self) -> Option<i64> {
+        let quiet = |input: &Input| match &input.state {
+            State::Open(source) => Some(source.quiet_until_ns()),
+            State::Waiting(_) => Some(None),
+            State::Ended => None,
+        };
+        // Least of all is `None`: a source that does not know.
+        self.inputs.iter().filter_map(quiet).min().flatten()
+    }
+
     /// Whether any source could be opened.
     pub fn has_sources(&self) -> bool {
         self.inputs.iter().any(|input| input.outcome.fingerprint.is_some() || matches!(input.state, State::Open(_)))

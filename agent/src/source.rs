@@ -57,6 +57,12 @@ pub trait Source: Send {
         0
     }
 
+    /// A time that no packet to come is older than, nanoseconds since 1970-01-01 UTC: while there is no packet, time goes on
+    /// all the same. Only interfaces that are quiet say so, by the clock of the host that captures.
+    fn quiet_until_ns(&self) -> Option<i64> {
+        None
+    }
+
     /// What was counted before packets were handed out, since the capture began. Only interfaces have that.
     fn kernel_counters(&mut self) -> KernelCounters {
         KernelCounters::default()

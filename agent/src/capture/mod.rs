@@ -189,6 +189,9 @@ impl Capture<'_> {
     }
 
     fn tick(&mut self) {
+        if let Some(quiet_ns) = self.merge.quiet_until_ns() {
+            self.batcher.quiet_until(quiet_ns);
+        }
         for batch in self.batcher.due(self.begun.elapsed()) {
             self.sender.outbox().offer(batch);
         }

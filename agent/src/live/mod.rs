@@ -28,7 +28,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, TryRecvError, sync_channel};
 use std::thread::{self, JoinHandle};
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 use weir_contract::Interface;
 
 /// Linux's name for all interfaces at once.
@@ -40,6 +40,9 @@ const QUEUE_BYTES: usize = 32 << 20;
 
 /// How long a block of the ring may wait to be full, where there is one ring.
 const BLOCK_TIMEOUT: Duration = Duration::from_millis(100);
+
+/// How long before a ring is found empty a packet may have come that is not seen in it: many times a block's time-out.
+const UNSEEN: Duration = Duration::from_secs(1);
 
 /// How often a source says [`Step::Idle`] at least, unless packets come without a pause.
 const IDLE_EVERY: Duration = Duration::from_millis(100);
@@ -340,6 +343,15 @@ impl Source for Live {
 
     fn take_damage(&mut self) -> Damage {
         mem::take(&mut self.damage)
+    }
+
+    fn quiet_until_ns(&self) -> Option<i64> {
+        let is_quiet = self.lanes.iter().all(|lane| lane.chunk.is_none());
+        let quiet_at = self.lanes.iter().filter(|lane| lane.thread.is_some()).map(|lane| lane.quiet_at).min();
+        let quiet_at = quiet_at.filter(|_| is_quiet)?;
+        let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+        let until = now.checked_sub(quiet_at.elapsed() + UNSEEN)?;
+        i64::try_from(until.as_nanos()).ok()
     }
 
     fn kernel_counters(&mut self) -> KernelCounters {

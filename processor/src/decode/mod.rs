@@ -275,6 +275,9 @@ impl Reading<'_> {
                 Capture::Files(_) => {}
                 // A stopped interface ends by itself, once it has handed out what the kernel has.
                 Capture::Interfaces(_) => {
+                    if let Some(quiet_ns) = merge.quiet_until_ns() {
+                        batcher.quiet_until(quiet_ns);
+                    }
                     batcher.due(begun.elapsed()).into_iter().for_each(|batch| pipeline.push(batch));
                 }
             }

@@ -5,6 +5,7 @@
 
 mod bad_days;
 mod cluster;
+mod quiet;
 mod violence;
 
 use std::{thread, time::Duration};
