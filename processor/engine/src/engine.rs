@@ -168,12 +168,16 @@ impl Engine {
         sink: &mut impl RecordSink,
     ) -> Result<(), BatchError> {
         let sensor = self.sensor(&batch.sensor, batch.epoch, sink);
+        let interrupted = self.sensors.is_interrupted(sensor);
         match self.sensors.hear(sensor, batch) {
             BatchArrival::Repeated => {
                 self.counters.repeated_batches += 1;
                 return Ok(());
             }
             BatchArrival::Next(loss) => self.report(sensor, batch, loss),
+        }
+        if interrupted {
+            sink.shared_name(&batch.sensor);
         }
         if let Some(previous) = batch.previous_run.as_ref().filter(|previous| previous.epoch != batch.epoch) {
             self.close_run(batch, previous, sink);

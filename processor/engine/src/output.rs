@@ -25,6 +25,10 @@ pub trait RecordSink {
 
     /// A packet whose decoder panicked, and what the panic said. Its records so far are taken back.
     fn failed(&mut self, _packet: &Packet<'_>, _message: &str) {}
+
+    /// A run of a sensor goes on after batches of another run of it. An agent ends one run before it begins the next, so
+    /// two agents have the sensor's name.
+    fn shared_name(&mut self, _sensor: &str) {}
 }
 
 /// What records of one layer or connection have in common.

@@ -223,6 +223,14 @@ impl Sensors {
         Arrival::Next(loss)
     }
 
+    /// Whether another run of the same sensor was heard since this one was.
+    pub(crate) fn is_interrupted(&self, index: u16) -> bool {
+        let Some(run) = self.get(index) else { return false };
+        let last = run.heard.ordinal;
+        let was_heard = last > 0 && last < self.batches;
+        was_heard && self.runs.iter().any(|other| other.heard.ordinal > last && other.name == run.name)
+    }
+
     /// What is missing of a run that is over, by the word of the one that followed.
     pub(crate) fn hear_end(&mut self, index: u16, sequence: i64, packets: i64) -> Option<Loss> {
         let run = self.get_mut(index)?;

@@ -198,3 +198,29 @@ fn skipped_packets_are_not_lost_packets() {
     sensor.push(&batch(2, 2));
     assert_eq!((sensor.engine.counters().packets, sensor.losses()), (3, vec![]));
 }
+
+#[test]
+fn a_run_that_goes_on_after_another_one_of_its_sensor_tells_of_two_agents() {
+    #[derive(Default)]
+    struct Told(Vec<String>);
+    impl crate::RecordSink for Told {
+        fn record(&mut self, _: weir_contract::RecordType, _: &[u8]) {}
+        fn shared_name(&mut self, sensor: &str) {
+            self.0.push(sensor.to_owned());
+        }
+    }
+    let mut engine = Engine::new(0, Limits::per_partition(1), Selection::all());
+    let mut told = Told::default();
+    let mut push = |sensor: &str, epoch, sequence| {
+        let batch = PacketBatch { sensor: sensor.to_owned(), epoch, ..batch(sequence, 2 * (sequence - 1)) };
+        engine.push(&batch, &mut told).unwrap();
+        std::mem::take(&mut told.0).len()
+    };
+    // One run after the other, another sensor between, and a run that is sent again.
+    for (sensor, epoch, sequence) in
+        [("a", 1, 1), ("b", 1, 1), ("a", 1, 2), ("a", 2, 1), ("b", 1, 2), ("a", 1, 2), ("a", 2, 2)]
+    {
+        assert_eq!(push(sensor, epoch, sequence), 0, "{sensor} {epoch} {sequence}");
+    }
+    assert_eq!((push("a", 1, 3), push("a", 1, 4), push("a", 2, 3)), (1, 0, 1));
+}

@@ -55,6 +55,11 @@ pub const METRICS: &[Metric] = &[
     ),
     counter("weir_processor_repeated_batches_total", &[], "Batches that came again and were dropped."),
     counter(
+        "weir_processor_shared_sensor_names_total",
+        &[],
+        "Batches of a sensor's run that came after batches of another run: two agents have the same sensor name.",
+    ),
+    counter(
         "weir_processor_lost_packets_total",
         &[],
         "Packets that sensors captured and that never arrived; CaptureLoss has more.",

@@ -34,6 +34,9 @@ const WAIT: Duration = Duration::from_secs(1);
 /// Records between two looks at what the producer has to tell.
 const RECORDS_BETWEEN_POLLS: u32 = 4096;
 
+/// That two agents have one name is logged again after so long.
+const REPEAT: Duration = Duration::from_secs(30);
+
 /// Largest message a producer is allowed, bytes: the usual limit of a topic, less what frames it.
 pub(super) const MESSAGE_MAX: usize = 1_000_000;
 
@@ -79,6 +82,7 @@ pub(super) struct Outgoing {
     records: Vec<u64>,
     weirds: Vec<(WeirdReason, u64)>,
     letters: u64,
+    told_shared_name: Option<Instant>,
 }
 
 impl Outgoing {
@@ -115,10 +119,16 @@ impl Outgoing {
             records: vec![0; RecordType::all().len()],
             weirds: Vec::new(),
             letters: 0,
+            told_shared_name: None,
         };
         // As long as it takes: without brokers there is nothing else to do.
         outgoing.insist(None, Duration::ZERO, || outgoing.producer.init_transactions(WAIT))?;
         Ok(outgoing)
+    }
+
+    /// Lets the producer tell its errors, and ask for a new token before the one it has expires. To be called often.
+    pub(super) fn serve(&self) {
+        self.producer.poll(Duration::ZERO);
     }
 
     /// Begins a transaction, if none is open.
@@ -238,6 +248,7 @@ impl Outgoing {
     ) -> Result<(), Trouble> {
         let mut asked_to_stop = None;
         loop {
+            self.serve();
             let error = match attempt() {
                 Ok(()) => return Ok(()),
                 Err(error) => error,
@@ -327,6 +338,14 @@ impl Outbox for Outgoing {
         let shared = Arc::clone(&self.shared);
         let partition = letter.partition % shared.topics.dead_letter_count.max(1);
         self.send(&shared.topics.dead_letter, partition, None, Some(&letter.encode_to_vec()));
+    }
+
+    fn shared_name(&mut self, sensor: &str) {
+        counter!("weir_processor_shared_sensor_names_total").increment(1);
+        if self.told_shared_name.is_none_or(|told| told.elapsed() > REPEAT) {
+            self.told_shared_name = Some(Instant::now());
+            tracing::error!(sensor, "two agents send at once under this sensor's name: give each one of its own");
+        }
     }
 }
 

@@ -24,6 +24,8 @@ pub trait Outbox {
     fn record(&mut self, partition: u32, record_type: RecordType, bytes: &[u8]) -> Result<(), TooLarge>;
     /// What could not be decoded.
     fn dead_letter(&mut self, letter: DeadLetter);
+    /// Two agents have this sensor's name.
+    fn shared_name(&mut self, sensor: &str);
 }
 
 /// Where a message is.
@@ -81,6 +83,12 @@ impl<O: Outbox> RecordSink for Sink<'_, O> {
     fn failed(&mut self, packet: &Packet<'_>, message: &str) {
         self.letter(Some(packet.number), format!("a decoder panicked: {message}"), packet.data);
     }
+
+    fn shared_name(&mut self, sensor: &str) {
+        if let Some(outbox) = &mut self.outbox {
+            outbox.shared_name(sensor);
+        }
+    }
 }
 
 /// The outbox of a partition that is silent.
@@ -92,4 +100,6 @@ impl Outbox for Nowhere {
     }
 
     fn dead_letter(&mut self, _letter: DeadLetter) {}
+
+    fn shared_name(&mut self, _sensor: &str) {}
 }

@@ -1,11 +1,11 @@
 //! What can be wrong with topics and with what is in them.
 
-use std::{collections::BTreeSet, time::Duration};
+use std::{collections::BTreeSet, path::Path, process::Command, time::Duration};
 
 use prost::Message as _;
 use rdkafka::producer::Producer as _;
 use weir_contract::{
-    RecordType,
+    PacketBatch, RecordType,
     record::{CaptureLoss, CaptureLossReason},
 };
 use weir_tests::process::wait_until;
@@ -147,6 +147,81 @@ fn state_that_was_deleted_is_not_taken_for_a_beginning() {
     kafka().create_topic("forgotten-state", 1, &compact);
     let mut processor = cluster.processor("p0", &[]);
     processor.write_within(LIMIT, "delete the group too");
+    processor.stop_within(Duration::from_secs(20));
+    cluster.assert_exact(&traffic);
+}
+
+/// What one packet of all captures has in it.
+const DEADLY: &str = "UOM@&";
+
+#[test]
+fn packet_that_kills_every_process_that_decodes_it_is_put_aside_with_its_batch() {
+    let cluster = Cluster::new("deadly", 1);
+    let library = cluster.scratch.path().join("deadly.so");
+    let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("harness/deadly.c");
+    let built = Command::new("cc").args(["-shared", "-fPIC", "-fno-builtin", "-o"]).arg(&library).arg(source).output();
+    assert!(built.as_ref().is_ok_and(|output| output.status.success()), "{built:?}");
+
+    let mut batches = cluster.traffic(1).batches;
+    let has_name = |batch: &PacketBatch| batch.data.windows(DEADLY.len()).any(|window| window == DEADLY.as_bytes());
+    let place = batches.iter().position(has_name).unwrap();
+    assert_eq!(batches.iter().filter(|batch| has_name(batch)).count(), 1);
+    let all = Traffic::new(batches.clone(), 1);
+    let deadly = batches.remove(place);
+    let survivors = Traffic::new(batches, 1);
+    let bytes = deadly.data.len().to_string();
+    let environment = [("LD_PRELOAD", library.to_str().unwrap()), ("DEADLY", DEADLY), ("DEADLY_BYTES", &bytes)];
+
+    cluster.send(&all, Duration::ZERO);
+    let mut deaths = 0;
+    let mut processor = loop {
+        let mut processor = cluster.processor_in(&environment, "p0", &[]);
+        let done = || cluster.records().len() >= survivors.expected.len();
+        assert!(wait_until(LIMIT, || processor.status().is_some() || done()), "{}", cluster.logs());
+        if processor.status().is_none() {
+            break processor;
+        }
+        deaths += 1;
+        assert!(deaths <= 8, "{}", cluster.logs());
+    };
+    processor.stop_within(Duration::from_secs(20));
+    println!("{deaths} deaths");
+    assert!((3..=8).contains(&deaths));
+    let letters = cluster.dead_letters();
+    assert_eq!(letters.len(), 1);
+    assert_eq!((letters[0].offset, letters[0].packet_number), (i64::try_from(place).unwrap(), None));
+    assert!(letters[0].reason.contains("processes died while they decoded it"), "{}", letters[0].reason);
+    let loss = |records: &[(RecordType, Vec<u8>)]| {
+        let losses = records.iter().filter(|(of, _)| *of == RecordType::CaptureLoss);
+        losses.map(|(_, bytes)| CaptureLoss::decode(&bytes[..]).unwrap()).collect::<Vec<_>>()
+    };
+    let (told, records) = (loss(&cluster.records()), cluster.records());
+    assert_eq!(told.len(), 1);
+    assert_eq!(told[0].packets, Some(i64::try_from(deadly.packet_count()).unwrap()));
+    assert_eq!(told[0].reason(), CaptureLossReason::DeadLetter);
+    let others = |records: &[(RecordType, Vec<u8>)]| {
+        records.iter().filter(|(of, _)| *of != RecordType::CaptureLoss).cloned().collect::<Vec<_>>()
+    };
+    assert!(others(&records) == others(&survivors.expected), "other records than without that batch");
+}
+
+#[test]
+fn two_agents_of_one_name_are_told() {
+    let cluster = Cluster::new("namesakes", 1);
+    let [one, other] = [1, 2].map(|epoch| {
+        let runs = cluster.traffic(1).batches.into_iter().filter(|batch| batch.epoch == 0);
+        runs.map(|batch| PacketBatch { epoch, ..batch }).collect::<Vec<_>>()
+    });
+    let woven: Vec<_> = one.into_iter().zip(other).flat_map(|(one, other)| [one, other]).collect();
+    assert!(woven.len() >= 4);
+    let traffic = Traffic::new(woven, 1);
+    cluster.send(&traffic, Duration::ZERO);
+    let port = weir_tests::process::free_port();
+    let mut processor = cluster.processor("p0", &["--listen", &format!("127.0.0.1:{port}")]);
+    cluster.wait_for(&traffic, LIMIT);
+    assert!(processor.log().contains("two agents send at once under this sensor's name"), "{}", processor.log());
+    let told = weir_tests::http::metric(port, "weir_processor_shared_sensor_names_total", "").unwrap();
+    assert!(told > 0.0);
     processor.stop_within(Duration::from_secs(20));
     cluster.assert_exact(&traffic);
 }

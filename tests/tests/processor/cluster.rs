@@ -41,7 +41,7 @@ pub struct Cluster {
     pub prefix: String,
     pub partitions: u32,
     pub bootstrap: String,
-    scratch: Scratch,
+    pub scratch: Scratch,
     started: AtomicU32,
 }
 
@@ -129,6 +129,11 @@ impl Cluster {
 
     /// Starts a processor with time-outs fit for tests.
     pub fn processor(&self, instance: &str, more: &[&str]) -> Process {
+        self.processor_in(&[], instance, more)
+    }
+
+    /// Starts one with variables of the environment.
+    pub fn processor_in(&self, environment: &[(&str, &str)], instance: &str, more: &[&str]) -> Process {
         let number = self.started.fetch_add(1, Ordering::Relaxed);
         let settings = [
             ("--brokers", self.bootstrap.as_str()),
@@ -144,7 +149,7 @@ impl Cluster {
             ("--snapshot-age-ms", "1500"),
         ];
         let mut command = Command::new(binary("weir"));
-        command.arg("processor").args(more);
+        command.arg("processor").args(more).envs(environment.iter().copied());
         for (flag, value) in settings.into_iter().filter(|(flag, _)| !more.contains(flag)) {
             command.args([flag, value]);
         }

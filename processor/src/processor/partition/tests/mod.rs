@@ -49,6 +49,8 @@ impl Outbox for Gathered {
     fn dead_letter(&mut self, letter: DeadLetter) {
         self.letters.push(letter);
     }
+
+    fn shared_name(&mut self, _sensor: &str) {}
 }
 
 struct Owner {
