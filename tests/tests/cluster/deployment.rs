@@ -270,6 +270,15 @@ pub struct Decoding {
 }
 
 impl Decoding {
+    /// Messages that are decoded and committed, as far as the brokers say; 0 where they don't.
+    pub fn decoded(&self) -> i64 {
+        let committed = self.consumer.committed_offsets(self.partitions.clone(), Duration::from_secs(5));
+        let offsets = |list: &TopicPartitionList| {
+            list.elements().iter().filter_map(|element| element.offset().to_raw().filter(|offset| *offset > 0)).sum()
+        };
+        committed.as_ref().map_or(0, offsets)
+    }
+
     /// How many messages the group has not committed yet.
     pub fn left(&self) -> usize {
         let Ok(committed) = self.consumer.committed_offsets(self.partitions.clone(), LIMIT) else { return usize::MAX };

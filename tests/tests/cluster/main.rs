@@ -9,3 +9,4 @@ mod deployment;
 mod end_to_end;
 mod log;
 mod records;
+mod restarts;

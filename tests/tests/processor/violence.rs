@@ -46,15 +46,15 @@ fn killed_and_started_again() {
     });
 }
 
-#[test]
-fn paused_past_its_session_while_another_takes_over() {
-    let cluster = withstands("zombie", 2, |cluster| {
-        let mut first = cluster.processor("p0", &[]);
+/// Pauses one of two processors with these time-outs, in seconds; for some time, then for some more.
+fn paused(name: &str, session: u64, transaction: u64, pauses: [u64; 2]) {
+    let [session, transaction] = [session, transaction].map(|seconds| (1000 * seconds).to_string());
+    let more = ["--session-timeout-ms", session.as_str(), "--transaction-timeout-ms", transaction.as_str()];
+    let cluster = withstands(name, 2, |cluster| {
+        let mut first = cluster.processor("p0", &more);
+        let second = cluster.processor("p1", &more);
         thread::sleep(Duration::from_secs(3));
-        let second = cluster.processor("p1", &[]);
-        thread::sleep(Duration::from_secs(2));
-        for seconds in [7, 12] {
-            // Past the session, then past the transaction too.
+        for seconds in pauses {
             first.pause();
             thread::sleep(Duration::from_secs(seconds));
             first.resume();
@@ -67,22 +67,13 @@ fn paused_past_its_session_while_another_takes_over() {
 }
 
 #[test]
-fn transaction_ends_before_the_session_does() {
-    let cluster = withstands("zombie-transaction", 2, |cluster| {
-        let more = ["--session-timeout-ms", "12000", "--transaction-timeout-ms", "3000"];
-        let mut first = cluster.processor("p0", &more);
-        let second = cluster.processor("p1", &more);
-        thread::sleep(Duration::from_secs(3));
-        for seconds in [5, 14] {
-            first.pause();
-            thread::sleep(Duration::from_secs(seconds));
-            first.resume();
-            thread::sleep(Duration::from_secs(4));
-        }
-        vec![first, second]
-    });
-    let logs = cluster.logs();
-    assert!(logs.contains("all begins anew") || logs.contains("lost to others"), "nothing happened\n{logs}");
+fn paused_past_its_session_then_past_its_transaction_too_while_another_takes_over() {
+    paused("zombie", 6, 8, [7, 12]);
+}
+
+#[test]
+fn paused_past_its_transaction_then_past_its_session_too() {
+    paused("zombie-transaction", 12, 3, [5, 14]);
 }
 
 #[test]
