@@ -56,8 +56,9 @@ identity (AWS_WEB_IDENTITY_TOKEN_FILE, AWS_ROLE_ARN), the shared file
 Certificates that an endpoint's is signed with are the system's, or those in the
 file that SSL_CERT_FILE names.
 
-Exit status: 0 asked to stop, 1 it failed, 2 what was asked for cannot be done.
-What could not be put before it stopped is read again at the next start.
+Exit status: 0 asked to stop, 1 it failed, or the store did not take all that it
+had read before it stopped, 2 what was asked for cannot be done. What was not put
+is read again at the next start.
 
 Examples:
   weir sink --brokers kafka:9092 --lake s3://weir/lake --s3-region eu-west-1
@@ -68,7 +69,7 @@ pub fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
     let file = file(arguments.config.as_deref())?;
     let kafka = over(&arguments.kafka, &file.kafka)?;
     let lake = over(&over(&arguments.lake, &file.lake)?, &LakeConfig::defaults())?;
-    let sink = over(&over(&arguments.sink, &file.sink)?, &SinkConfig::defaults())?;
+    let sink = over(&over(&arguments.sink, &file.sink)?, &SinkConfig::defaults(kafka.topic_prefix()))?;
     let http = over(&arguments.http, &file.metrics)?;
     if arguments.print_config {
         let file = File { kafka, lake, sink, metrics: http, ..File::default() };
@@ -89,9 +90,13 @@ pub fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
     let address = http::serve(http::Part::Sink, &http, metrics, health.clone())?;
     tracing::info!(%address, lake = lake.lake, "the sink starts");
     match sink::run(&Settings { kafka, lake, sink, selection }, &stop, &health) {
-        Ok(()) => {
+        Ok(true) => {
             tracing::info!("the sink stopped");
             Ok(ExitCode::SUCCESS)
+        }
+        Ok(false) => {
+            tracing::error!("the sink stopped before all that it had read was in the lake");
+            Ok(ExitCode::from(EXIT_INCOMPLETE))
         }
         Err(error) => {
             tracing::error!("{error:#}");

@@ -80,7 +80,7 @@ pub struct SinkConfig {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub records: Option<String>,
 
-    /// Consumer group: all sinks of one lake are one group [default: weir-sink].
+    /// Consumer group: all sinks of one lake are one group [default: the prefix and -sink].
     #[arg(long, value_name = "NAME", env = "WEIR_GROUP", hide_env = true, help_heading = "Input")]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub group: Option<String>,
@@ -207,11 +207,11 @@ enum Place {
 }
 
 impl SinkConfig {
-    /// With defaults for what is not said.
-    pub fn defaults() -> Self {
+    /// With defaults for what is not said, for topics with this prefix.
+    pub fn defaults(topic_prefix: &str) -> Self {
         Self {
             records: Some("default".into()),
-            group: Some("weir-sink".into()),
+            group: Some(format!("{topic_prefix}-sink")),
             drop_unknown_fields: Some(false),
             file_mib: Some(128),
             file_seconds: Some(300),
@@ -301,7 +301,7 @@ mod tests {
         assert!(refusal(&endpoint).contains("must begin with"));
         let config = SinkConfig { uploads: Some(0), ..SinkConfig::default() };
         assert_eq!(config.check().unwrap_err().to_string(), "uploads is 0, but may be 1 to 256");
-        assert!(SinkConfig::defaults().check().is_ok());
+        assert!(SinkConfig::defaults("weir").check().is_ok());
     }
 
     #[test]

@@ -58,23 +58,23 @@ pub struct Settings {
     pub selection: Selection,
 }
 
-/// Works until `stop` is set; then what is open is put.
+/// Works until `stop` is set; then what is open is put, and it says whether all could be.
 ///
 /// # Errors
 ///
 /// The store refuses at the start, topics are missing, Kafka's client failed for good.
-pub fn run(settings: &Settings, stop: &Arc<AtomicBool>, health: &Health) -> anyhow::Result<()> {
+pub fn run(settings: &Settings, stop: &Arc<AtomicBool>, health: &Health) -> anyhow::Result<bool> {
     health.set_unready("the lake does not answer yet");
     let store = settings.lake.open()?;
     if !check_store(&store, settings, stop)? {
-        return Ok(());
+        return Ok(true);
     }
     health.set_unready("Kafka does not answer yet");
     let selected = |record_type: RecordType| (record_type.topic(settings.kafka.topic_prefix()), record_type);
     let topics: Vec<_> = settings.selection.types().map(selected).collect();
     let letters = topics::dead_letter(settings.kafka.topic_prefix());
     let needed: Vec<_> = topics.iter().map(|(name, _)| name.as_str()).chain([letters.as_str()]).collect();
-    let Some(cluster) = check_topics(&settings.kafka, &needed, stop)? else { return Ok(()) };
+    let Some(cluster) = check_topics(&settings.kafka, &needed, stop)? else { return Ok(true) };
     let incarnations = incarnations(&settings.kafka)?;
 
     // Set once all is done, so that nobody waits for a store any more.
@@ -94,7 +94,7 @@ pub fn run(settings: &Settings, stop: &Arc<AtomicBool>, health: &Health) -> anyh
         stop: stop.clone(),
     });
     let workers = (0..settings.sink.workers.unwrap_or(1)).map(|number| {
-        let (number, group) = (number.to_string(), settings.sink.group.as_deref().unwrap_or("weir-sink"));
+        let (number, group) = (number.to_string(), settings.sink.group.as_deref().unwrap_or_default());
         let reporter = Reporter::new(&settings.kafka);
         let consumer = GroupConsumer::join(client.clone(), reporter, group, topics.clone(), number.clone())?;
         let name = format!("worker-{number}");
@@ -172,15 +172,15 @@ fn incarnations_changed<'a>(before: &'a BTreeMap<String, String>, now: &BTreeMap
     before.iter().find(|(topic, id)| now.get(*topic).is_some_and(|now| now != *id)).map(|(topic, _)| topic.as_str())
 }
 
-/// Waits for the workers; when one fails, all stop.
+/// Waits for the workers, and says whether all that they read is in the lake; when one fails, all stop.
 fn watch(
-    workers: Vec<thread::JoinHandle<anyhow::Result<()>>>,
+    workers: Vec<thread::JoinHandle<anyhow::Result<bool>>>,
     store: &Patient,
     stop: &AtomicBool,
     health: &Health,
     same_topics: impl Fn() -> anyhow::Result<()>,
-) -> anyhow::Result<()> {
-    let mut done = Ok(());
+) -> anyhow::Result<bool> {
+    let mut done = Ok(true);
     let mut workers = workers;
     let mut compared = Instant::now();
     while !workers.is_empty() {
@@ -204,11 +204,14 @@ fn watch(
         for worker in ended {
             let result =
                 worker.join().unwrap_or_else(|_| Err(anyhow::anyhow!("a worker panicked; please report this")));
-            if let Err(error) = result {
-                tracing::error!("a worker failed: {error:#}");
-                health.set_dead(format!("a worker failed: {error:#}"));
-                stop.store(true, Ordering::Relaxed);
-                done = Err(error);
+            match result {
+                Ok(all) => done = done.map(|others| others && all),
+                Err(error) => {
+                    tracing::error!("a worker failed: {error:#}");
+                    health.set_dead(format!("a worker failed: {error:#}"));
+                    stop.store(true, Ordering::Relaxed);
+                    done = Err(error);
+                }
             }
         }
     }

@@ -1,12 +1,11 @@
 //! Bad days, one by one.
 
-use std::io::{Read as _, Write as _};
-use std::net::TcpStream;
 use std::time::Duration;
 
 use prost::Message as _;
 use weir_contract::DeadLetter;
 use weir_tests::fault_proxy::Fault;
+use weir_tests::http;
 use weir_tests::kafka::Kafka;
 use weir_tests::messages::Isolation;
 use weir_tests::process::{binary, free_port, wait_until};
@@ -52,15 +51,6 @@ fn a_record_newer_than_the_sink_stops_its_partition_until_told_otherwise() {
     assert_exact(&lab, 12);
 }
 
-/// What the sink answers to a question by HTTP.
-fn ask(port: u16, path: &str) -> String {
-    let mut stream = TcpStream::connect(("127.0.0.1", port)).unwrap();
-    write!(stream, "GET {path} HTTP/1.1\r\nHost: sink\r\nConnection: close\r\n\r\n").unwrap();
-    let mut answer = String::new();
-    stream.read_to_string(&mut answer).unwrap();
-    answer
-}
-
 #[test]
 fn a_store_that_refuses_stops_all_until_it_does_not_and_nothing_is_committed() {
     let mut lab = Lab::start(1);
@@ -69,14 +59,14 @@ fn a_store_that_refuses_stops_all_until_it_does_not_and_nothing_is_committed() {
     let mut sink = lab.sink(&["--listen", &format!("127.0.0.1:{port}")]);
     writer.write(50);
     lab.wait_for(50, &[&sink]);
-    assert!(ask(port, "/readyz").starts_with("HTTP/1.1 200"));
+    assert!(http::get(port, "/readyz").unwrap().starts_with("HTTP/1.1 200"));
     lab.proxy.disturb(1, 100, &[Fault::Forbidden]);
     writer.write(50);
     sink.write_within(LIMIT, "403 AccessDenied");
     std::thread::sleep(Duration::from_secs(3));
     assert_eq!(lab.held().len(), 50);
-    assert!(ask(port, "/readyz").starts_with("HTTP/1.1 503"));
-    assert!(ask(port, "/metrics").contains("weir_sink_store_refused 1"));
+    assert!(http::get(port, "/readyz").unwrap().starts_with("HTTP/1.1 503"));
+    assert_eq!(http::metric(port, "weir_sink_store_refused", ""), Some(1.0));
     let committed = lab.committed(1)[0].unwrap();
     assert!(committed <= 52, "{committed} is committed");
     lab.proxy.heal();
@@ -99,6 +89,25 @@ fn an_outage_of_the_store_loses_nothing() {
     lab.s3.start_again();
     lab.wait_for(200, &[&sink]);
     sink.stop_within(LIMIT);
+    assert_exact(&lab, 200);
+}
+
+#[test]
+fn a_sink_that_is_stopped_while_the_store_is_down_says_what_is_not_in_the_lake() {
+    let mut lab = Lab::start(2);
+    let mut writer = Writer::new(&lab, 2);
+    let mut sink = lab.sink(&[]);
+    writer.write(100);
+    lab.wait_for(100, &[&sink]);
+    lab.s3.process().kill();
+    writer.write(100);
+    sink.write_within(LIMIT, "trying again");
+    assert_eq!(sink.stop_within(Duration::from_secs(40)).code(), Some(1), "{}", sink.log());
+    assert!(sink.log().contains("what was read of 2 partitions, such as "), "{}", sink.log());
+    lab.s3.start_again();
+    let mut sink = lab.sink(&[]);
+    lab.wait_for(200, &[&sink]);
+    assert!(sink.stop_within(LIMIT).success(), "{}", sink.log());
     assert_exact(&lab, 200);
 }
 

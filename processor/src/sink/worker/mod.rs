@@ -104,12 +104,12 @@ impl Worker {
         }
     }
 
-    /// Works until the process is to stop; then what is open is put.
+    /// Works until the process is to stop; then what is open is put, and it says whether all could be.
     ///
     /// # Errors
     ///
     /// The client failed for good, or there is a mistake of ours.
-    pub fn run(mut self) -> anyhow::Result<()> {
+    pub fn run(mut self) -> anyhow::Result<bool> {
         while !self.shared.stop.load(Ordering::Relaxed) {
             self.turn()?;
         }
@@ -120,18 +120,33 @@ impl Worker {
         while !self.is_idle() && Instant::now() < until {
             self.turn()?;
         }
-        if !self.is_idle() {
-            tracing::warn!("some files were not put in time; their messages are read again by whoever comes next");
+        let unput = self.unput();
+        if let Some(one) = unput.first() {
+            tracing::error!(
+                "what was read of {} partitions, such as {one}, is not in the lake: the store took no more within {} s. Nothing is \
+                 lost while Kafka keeps it: the next sink of the group reads it again",
+                unput.len(),
+                STOP_WITHIN.as_secs()
+            );
         }
         let commits: Vec<_> = std::mem::take(&mut self.commits).into_iter().collect();
         if let Err(error) = self.consumer.commit(&commits, CommitMode::Sync) {
             tracing::warn!("the group's offsets can't be committed: {error}; nothing is lost, they are hints");
         }
-        Ok(())
+        Ok(unput.is_empty())
     }
 
     fn is_idle(&self) -> bool {
         self.topics.values().flat_map(|topic| topic.partitions.values()).all(|partition| partition.chain.is_idle())
+    }
+
+    /// Partitions of which something was read that is not in the lake.
+    fn unput(&self) -> Vec<Source> {
+        let partitions = self.topics.iter().flat_map(|(name, topic)| {
+            let unput = topic.partitions.iter().filter(|(_, partition)| !partition.chain.is_idle());
+            unput.map(|(number, _)| topic.source(name, *number))
+        });
+        partitions.collect()
     }
 
     /// Reads for a while, then looks after all else.
