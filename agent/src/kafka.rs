@@ -35,7 +35,7 @@ const CLOSING: Duration = Duration::from_secs(5);
 struct Context {
     reporter: Reporter,
     reports: Mutex<Vec<Report>>,
-    failure: Mutex<Option<String>>,
+    failure: Mutex<Option<KafkaError>>,
 }
 
 impl ClientContext for Context {
@@ -64,7 +64,7 @@ impl ProducerContext for Context {
                 Some(Code::MessageSizeTooLarge) => Outcome::TooLarge,
                 code => {
                     if !matches!(code, Some(Code::PurgeQueue | Code::PurgeInflight)) {
-                        lock(&self.failure).get_or_insert_with(|| error.to_string());
+                        lock(&self.failure).get_or_insert_with(|| error.clone());
                     }
                     Outcome::Returned(message.payload().unwrap_or_default().to_owned())
                 }
@@ -231,11 +231,14 @@ impl Link {
     pub fn fail(&mut self, now: Instant) -> Vec<Report> {
         let failure = self.client.as_ref().and_then(|client| lock(&client.context().failure).take());
         let fatal = self.client.as_ref().and_then(|client| client.client().fatal_error());
-        let fatal = fatal.map(|(code, reason)| match code {
-            Code::ClusterAuthorizationFailed => format!("{reason}: an ACL must allow to write to {}", self.topic),
-            _ => reason,
-        });
-        let reason = fatal.or(failure).unwrap_or_else(|| "the producer failed".into());
+        let failure = failure.map(|error| (error.rdkafka_error_code().unwrap_or(Code::Unknown), error.to_string()));
+        let reason = match fatal.or(failure) {
+            Some((Code::ClusterAuthorizationFailed | Code::TopicAuthorizationFailed, reason)) => {
+                format!("{reason}: an ACL must allow to write to {}", self.topic)
+            }
+            Some((_, reason)) => reason,
+            None => "the producer failed".into(),
+        };
         tracing::error!(rest_s = self.rest.as_secs(), "Kafka takes no batches: {reason}; they are kept and sent again");
         let reports = self.close();
         self.state = State::Resting(now + self.rest, reason);
@@ -274,7 +277,7 @@ impl Producer for Sending<'_> {
                 Some(Code::QueueFull) => NotTaken::Full,
                 Some(Code::MessageSizeTooLarge) => NotTaken::TooLarge,
                 _ => {
-                    lock(&self.client.context().failure).get_or_insert_with(|| error.to_string());
+                    lock(&self.client.context().failure).get_or_insert(error);
                     NotTaken::Broken
                 }
             }

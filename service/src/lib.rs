@@ -1,7 +1,5 @@
 //! What Weir's long-running programs share: settings, clients of Kafka, metrics, health, logs, signals.
 
-#![forbid(unsafe_code)]
-
 pub mod config;
 pub mod health;
 pub mod http;

@@ -16,7 +16,6 @@ mod work;
 mod worker;
 
 use std::{
-    hash::{BuildHasher as _, RandomState},
     panic::{AssertUnwindSafe, catch_unwind},
     sync::{
         Arc, Mutex, PoisonError,
@@ -30,7 +29,7 @@ use anyhow::anyhow;
 use rdkafka::ClientConfig;
 use weir_contract::{Selection, record::Fingerprint};
 use weir_engine::Limits;
-use weir_service::{health::Health, kafka::KafkaConfig};
+use weir_service::{health::Health, kafka::KafkaConfig, random::random};
 
 pub use settings::ProcessorConfig;
 use topics::Topics;
@@ -146,7 +145,7 @@ impl Shared {
 /// brokers that can't be reached.
 pub fn run(settings: Settings, stop: &Arc<AtomicBool>, health: &Health) -> anyhow::Result<()> {
     let client = settings.kafka.client("processor")?;
-    let Some(topics) = topics::check(&settings, &client, stop, health)? else { return Ok(()) };
+    let Some(topics) = topics::check(&settings, stop, health)? else { return Ok(()) };
     let workers = settings.workers.min(topics.partition_count);
     if workers < settings.workers {
         tracing::warn!(workers, "{} has {workers} partitions, so more workers would be idle", topics.packets);
@@ -192,9 +191,4 @@ fn fingerprint(settings: &Settings) -> Fingerprint {
             types.join(",")
         ),
     }
-}
-
-/// A number that nobody outside can know.
-fn random() -> u64 {
-    RandomState::new().hash_one(0)
 }

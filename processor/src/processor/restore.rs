@@ -49,6 +49,14 @@ impl Reader {
         Ok(Self { shared: Arc::clone(shared), committed, any })
     }
 
+    /// Lets the consumers tell their errors, and ask for new tokens before those they have expire. To be called often, and only
+    /// while they read nothing: messages would be lost.
+    pub(super) fn serve(&self) {
+        for consumer in [&self.committed, &self.any] {
+            let _ = consumer.poll(Duration::ZERO);
+        }
+    }
+
     /// Everything that is committed in these partitions. All that was begun when this is called is waited for, so that
     /// no owner before can still add to it.
     pub(super) fn read(&self, partitions: &[u32]) -> Result<BTreeMap<u32, Kept>, Trouble> {
@@ -150,6 +158,7 @@ impl Reader {
     pub(super) fn ask<T>(&self, question: impl Fn() -> KafkaResult<T>) -> Result<T, Trouble> {
         let begun = Instant::now();
         loop {
+            self.serve();
             match question() {
                 Ok(answer) => return Ok(answer),
                 Err(_) if self.shared.is_stopped() => return Err(Trouble::Stopped),

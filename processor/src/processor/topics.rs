@@ -8,13 +8,16 @@ use std::{
 
 use anyhow::{Context as _, bail};
 use rdkafka::{
-    ClientConfig,
     admin::{AdminClient, AdminOptions, ConfigResource, OwnedResourceSpecifier, ResourceSpecifier},
+    consumer::Consumer as _,
     error::KafkaResult,
     metadata::Metadata,
 };
 use weir_contract::{RecordType, topics};
-use weir_service::{health::Health, kafka::Reporter};
+use weir_service::{
+    health::Health,
+    kafka::{Reporter, why},
+};
 
 use super::{Settings, outgoing::MESSAGE_MAX, restore::ASK};
 
@@ -53,22 +56,16 @@ impl Topics {
 /// # Errors
 ///
 /// Names each topic that is missing or can't serve, and what to do about it.
-pub(super) fn check(
-    settings: &Settings,
-    client: &ClientConfig,
-    stop: &AtomicBool,
-    health: &Health,
-) -> anyhow::Result<Option<Topics>> {
-    let reporter = Reporter::new(&settings.kafka);
-    let admin: AdminClient<Reporter> = client.create_with_context(reporter).context("no client for Kafka")?;
+pub(super) fn check(settings: &Settings, stop: &AtomicBool, health: &Health) -> anyhow::Result<Option<Topics>> {
+    let consumer = settings.kafka.onlooker("processor")?;
     let metadata = loop {
         if stop.load(Ordering::Relaxed) {
             return Ok(None);
         }
-        match admin.inner().fetch_metadata(None, ASK) {
+        match consumer.fetch_metadata(None, ASK) {
             Ok(metadata) => break metadata,
             Err(error) => {
-                let reason = admin.inner().context().reason().unwrap_or_else(|| error.to_string());
+                let reason = why(&consumer, &error);
                 health.set_unready(format!("Kafka does not answer: {reason}"));
                 tracing::warn!("Kafka does not answer, and is asked again: {reason}");
                 thread::sleep(AGAIN);
@@ -103,7 +100,7 @@ pub(super) fn check(
             .chain(records.iter().flatten().map(|(name, _)| name))
             .map(String::as_str)
             .collect();
-        faults = unfit(&admin, &names, &state)?;
+        faults = unfit(&settings.kafka.admin("processor")?, &names, &state)?;
     }
     if !faults.is_empty() {
         bail!("{}\n`weir topics create` makes the topics, `weir topics verify` looks at them", faults.join("\n"));
@@ -132,6 +129,11 @@ fn unfit(admin: &AdminClient<Reporter>, names: &[&str], state: &str) -> anyhow::
     for answer in answers {
         let topic = answer.context("Kafka does not tell the settings of a topic")?;
         let OwnedResourceSpecifier::Topic(name) = &topic.specifier else { continue };
+        // rdkafka leaves out why there are none.
+        if topic.entries.is_empty() {
+            faults.push(format!("{name} may not be asked for its settings: an ACL must allow DescribeConfigs"));
+            continue;
+        }
         let value = |key: &str| topic.get(key).and_then(|entry| entry.value.clone()).unwrap_or_default();
         let timestamps = value("message.timestamp.type");
         if timestamps != "LogAppendTime" {

@@ -341,6 +341,8 @@ impl Work {
 
     /// Commits if it is time.
     pub(super) fn tick(&mut self) -> Result<(), Trouble> {
+        self.outgoing.serve();
+        self.reader.serve();
         if self.until_commit().is_zero() { self.commit(false) } else { Ok(()) }
     }
 

@@ -50,10 +50,7 @@ pub struct Settings {
 ///
 /// Kafka can't be reached or refuses; a topic is missing.
 pub fn run(settings: &Settings, stop: &Arc<AtomicBool>) -> anyhow::Result<u64> {
-    let mut client = settings.kafka.client("tail")?;
-    // Of no group: offsets are never committed.
-    client.set("group.id", "weir-tail").set("enable.auto.commit", "false").set("isolation.level", "read_committed");
-    let consumer: BaseConsumer<_> = client.create_with_context(Reporter::new(&settings.kafka))?;
+    let consumer = settings.kafka.onlooker("tail")?;
     let types = assign(&consumer, settings)?;
     let mut columns: BTreeMap<RecordType, RecordColumns> = BTreeMap::new();
     let (mut shown, mut unreadable) = (0, 0);
@@ -100,7 +97,7 @@ fn assign(consumer: &BaseConsumer<Reporter>, settings: &Settings) -> anyhow::Res
         let name = of.topic(settings.kafka.topic_prefix());
         let topic = metadata.topics().iter().find(|topic| topic.name() == name && topic.error().is_none());
         let Some(topic) = topic else {
-            bail!("{name}: there is no such topic; `weir topics list` shows those there are");
+            bail!("{name}: there is no such topic, or it may not be seen; `weir topics list` shows those there are");
         };
         for partition in topic.partitions() {
             list.add_partition_offset(&name, partition.id(), begin)?;

@@ -5,7 +5,6 @@ use std::{collections::BTreeMap, time::Instant};
 use anyhow::{Context as _, anyhow, bail};
 use prost::Message as _;
 use rdkafka::{
-    Message as _, Offset, TopicPartitionList,
     admin::{AdminClient, AdminOptions, AlterConfig, ConfigSource, NewTopic, ResourceSpecifier, TopicReplication},
     consumer::{BaseConsumer, Consumer as _},
     error::{KafkaError, RDKafkaErrorCode},
@@ -29,14 +28,10 @@ pub struct Admin {
 
 impl Admin {
     pub fn new(kafka: &KafkaConfig) -> anyhow::Result<Self> {
-        let client = kafka.client("topics")?;
-        // Of no group: offsets are never committed.
-        let mut consumer = client.clone();
-        consumer.set("group.id", "weir-topics").set("enable.auto.commit", "false").set("enable.partition.eof", "true");
         Ok(Self {
             kafka: kafka.clone(),
-            client: client.create_with_context(Reporter::new(kafka))?,
-            consumer: consumer.create_with_context(Reporter::new(kafka))?,
+            client: kafka.admin("topics")?,
+            consumer: kafka.onlooker("topics")?,
             runtime: Builder::new_current_thread().enable_all().build()?,
         })
     }
@@ -74,6 +69,10 @@ impl Admin {
         let described = described.map_err(|error| self.explain("the topics' settings can't be read", &error))?;
         for (name, resource) in names.iter().zip(described) {
             let resource = resource.map_err(|code| anyhow!("{name}: its settings can't be read: {code}"))?;
+            // rdkafka leaves out why there are none.
+            if resource.entries.is_empty() {
+                bail!("{name}: its settings may not be read: an ACL must allow DescribeConfigs");
+            }
             let Some(topic) = topics.get_mut(name) else { continue };
             for entry in resource.entries {
                 if entry.source == ConfigSource::DynamicTopic {
@@ -154,41 +153,13 @@ impl Admin {
         }
         let mut client = self.kafka.client("topics")?;
         client.set("enable.idempotence", "true").set("message.timeout.ms", "30000");
-        let producer: BaseProducer<_> = client.create()?;
+        let producer: BaseProducer<Reporter> = client.create_with_context(Reporter::new(&self.kafka))?;
         for (name, incarnation) in made {
             let value = incarnation.encode_to_vec();
             let record = BaseRecord::to(topic).key(name.as_str()).payload(&value);
             producer.send(record).map_err(|(error, _)| anyhow!("{topic}: can't be written: {error}"))?;
         }
         producer.flush(PATIENCE).with_context(|| format!("{topic}: can't be written"))
-    }
-
-    pub fn read_incarnations(&self, topic: &str) -> anyhow::Result<BTreeMap<String, TopicIncarnation>> {
-        let mut list = TopicPartitionList::new();
-        list.add_partition_offset(topic, 0, Offset::Beginning)?;
-        self.consumer.assign(&list)?;
-        let mut known = BTreeMap::new();
-        let begun = Instant::now();
-        while begun.elapsed() < PATIENCE {
-            match self.consumer.poll(std::time::Duration::from_millis(500)) {
-                None => {}
-                Some(Err(KafkaError::PartitionEOF(_))) => return Ok(known),
-                Some(Err(error)) => return Err(self.explain(&format!("{topic}: can't be read"), &error)),
-                Some(Ok(message)) => {
-                    let name = message.key().map(|key| String::from_utf8_lossy(key).into_owned()).unwrap_or_default();
-                    match message.payload().map(TopicIncarnation::decode) {
-                        Some(Ok(incarnation)) => {
-                            known.insert(name, incarnation);
-                        }
-                        Some(Err(error)) => bail!("{topic}: what is said of {name} can't be read: {error}"),
-                        None => {
-                            known.remove(&name);
-                        }
-                    }
-                }
-            }
-        }
-        bail!("{topic}: can't be read within {PATIENCE:?}")
     }
 }
 

@@ -3,6 +3,7 @@
 pub mod acl;
 mod admin;
 mod config;
+mod incarnations;
 mod plan;
 
 use std::{
@@ -13,9 +14,10 @@ use std::{
 
 use anyhow::{Context as _, bail};
 use weir_contract::{Selection, record::TopicIncarnation, topics};
-use weir_service::kafka::KafkaConfig;
+use weir_service::{kafka::KafkaConfig, random::random};
 
 pub use config::TopicsConfig;
+pub use incarnations::incarnations;
 pub use plan::{Step, Topic};
 
 use admin::Admin;
@@ -133,20 +135,6 @@ pub fn list(kafka: &KafkaConfig) -> anyhow::Result<String> {
     Ok(table)
 }
 
-/// What `weir topics create` wrote of each topic it made. Empty where it made none.
-///
-/// # Errors
-///
-/// Kafka can't be reached, or refuses.
-pub fn incarnations(kafka: &KafkaConfig) -> anyhow::Result<BTreeMap<String, TopicIncarnation>> {
-    let topic = topics::incarnations(kafka.topic_prefix());
-    let admin = Admin::new(kafka)?;
-    if !admin.topics()?.contains_key(&topic) {
-        return Ok(BTreeMap::new());
-    }
-    admin.read_incarnations(&topic)
-}
-
 /// How long messages are kept, in words.
 fn retention(ms: Option<&str>) -> String {
     let Some(ms) = ms.and_then(|ms| ms.parse::<i64>().ok()) else { return "unknown".to_owned() };
@@ -158,8 +146,6 @@ fn retention(ms: Option<&str>) -> String {
 }
 
 fn incarnation(partitions: u32) -> TopicIncarnation {
-    use std::hash::{BuildHasher as _, RandomState};
-    let random = || RandomState::new().hash_one(SystemTime::now());
     let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
     TopicIncarnation {
         id: format!("{:016x}{:016x}", random(), random()),

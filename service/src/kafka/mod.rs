@@ -1,5 +1,7 @@
 //! How to reach Kafka, and to hear why it can't be reached.
 
+mod admin;
+
 use std::{
     error::Error,
     fmt, fs,
@@ -16,6 +18,8 @@ use rdkafka::{
     config::RDKafkaLogLevel,
     consumer::{BaseConsumer, Consumer as _, ConsumerContext},
     error::{KafkaError, RDKafkaErrorCode},
+    message::DeliveryResult,
+    producer::ProducerContext,
 };
 use serde::{Deserialize, Serialize};
 use weir_contract::topics;
@@ -247,6 +251,24 @@ impl KafkaConfig {
         }
         Ok(client)
     }
+
+    /// A consumer of no group: it looks on, and commits nothing. It has asked for its token, if it needs one.
+    ///
+    /// # Errors
+    ///
+    /// A file with a secret that can't be read, or settings that no client can be made with.
+    pub fn onlooker(&self, role: &str) -> anyhow::Result<BaseConsumer<Reporter>> {
+        let mut client = self.client(role)?;
+        // The client can't do without; whether it may be joined is nobody's concern.
+        client.set("group.id", format!("weir-{role}"));
+        client.set("enable.auto.commit", "false");
+        client.set("enable.partition.eof", "true");
+        client.set("isolation.level", "read_committed");
+        let reporter = Reporter { has_no_group: true, ..Reporter::new(self) };
+        let consumer: BaseConsumer<Reporter> = client.create_with_context(reporter)?;
+        let _ = consumer.poll(Duration::ZERO);
+        Ok(consumer)
+    }
 }
 
 /// The first line of a file.
@@ -288,6 +310,8 @@ fn read_token(path: &Path, username: Option<&str>) -> anyhow::Result<OAuthToken>
 pub struct Reporter {
     token_file: Option<PathBuf>,
     username: Option<String>,
+    /// That the group may not be joined is no trouble.
+    has_no_group: bool,
     last: Mutex<Option<(String, Instant)>>,
 }
 
@@ -297,6 +321,7 @@ impl Reporter {
         Self {
             token_file: config.sasl_token_file.clone(),
             username: config.sasl_username.clone(),
+            has_no_group: false,
             last: Mutex::default(),
         }
     }
@@ -336,6 +361,9 @@ impl ClientContext for Reporter {
         if code == Some(RDKafkaErrorCode::PartitionEOF) {
             return; // No error: all of the partition was read.
         }
+        if self.has_no_group && code == Some(RDKafkaErrorCode::GroupAuthorizationFailed) {
+            return;
+        }
         let kind = error_kind(code);
         metrics::counter!("weir_kafka_client_errors_total", "kind" => kind).increment(1);
         // That all are down adds nothing to why the last one is.
@@ -352,6 +380,12 @@ impl ClientContext for Reporter {
 }
 
 impl ConsumerContext for Reporter {}
+
+impl ProducerContext for Reporter {
+    type DeliveryOpaque = ();
+
+    fn delivery(&self, _: &DeliveryResult<'_>, (): ()) {}
+}
 
 /// Why a request of a consumer failed, in the words of its client, which tells them only to who polls. For
 /// consumers that have nothing assigned yet: messages would be lost.
