@@ -44,7 +44,9 @@ pub(super) fn date_ns(text: &[u8]) -> Option<i64> {
     let is_part = |byte: &u8| byte.is_ascii_alphanumeric() || *byte == b':';
     let (mut time, mut day, mut month, mut year) = (None, None, None, None);
     for part in text.split(|byte| !is_part(byte)).filter(|part| !part.is_empty()) {
-        if time.is_none() && let Some(found) = time_of(part) {
+        if time.is_none()
+            && let Some(found) = time_of(part)
+        {
             time = Some(found);
         } else if day.is_none() && part.len() <= 2 && number(part).is_some() {
             day = number(part);

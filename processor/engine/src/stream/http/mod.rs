@@ -27,13 +27,15 @@ use self::{
     framing::{Facts, Framing},
     lines::next_line,
     message::{Failure, Message, Method, Part, Transaction},
-    start::{RESPONSE_START, RequestLine, StatusLine, is_informational, is_token_byte},
+    start::{
+        RESPONSE_START, RequestLine, StatusLine, is_informational, kept, may_begin, no_message, note_version,
+        skip_empty_lines,
+    },
 };
 use super::{AfterGap, Direction, Moment, Progress, Stream};
 use crate::{
     cursor::{Cursor, Malformed},
     datagram::Probe,
-    limits::TEXT_MAX,
     output::Output,
 };
 
@@ -101,6 +103,10 @@ enum Phase {
     Decision,
     /// Behind bytes that were never captured.
     Lost,
+    /// In what can't be read.
+    Skipped,
+    /// Behind it, where a message has to begin.
+    Expected,
 }
 
 /// What to do after a step.
@@ -131,11 +137,7 @@ impl Stream for Http {
             match self.step(&mut input, moment, out) {
                 Ok(Next::GoOn) => {}
                 Ok(Next::Return(progress)) => return Ok(progress),
-                Err(malformed) => {
-                    let is_limit = malformed.reason == WeirdReason::Limit;
-                    self.broken = Some(if is_limit { Failure::Limit } else { Failure::Malformed });
-                    return Err(malformed);
-                }
+                Err(malformed) => self.pass_over(moment.direction, malformed, out)?,
             }
         }
     }
@@ -181,7 +183,11 @@ impl Http {
             Phase::Header => self.read_header(side, input, moment, out),
             Phase::Body(_) => self.read_body(side, input, moment, out),
             Phase::Decision => Ok(self.await_decision(input)),
-            Phase::Lost => Ok(self.find_message(side, input)),
+            Phase::Lost | Phase::Expected => Ok(self.find_message(side, input)),
+            Phase::Skipped => {
+                input.rest();
+                Ok(more(input, 0))
+            }
         }
     }
 
@@ -231,19 +237,27 @@ impl Http {
         if side == Side::Server && input.remaining() < RESPONSE_START.len() {
             return Ok(more(input, RESPONSE_START.len()));
         }
-        check_start(side, input)?;
+        if !may_begin(side, input) {
+            return Err(no_message(side, input));
+        }
         let lane = self.lane(side);
         lane.message.last_ns = moment.ts_ns;
         let Some(line) = next_line(input, &mut lane.scanned)? else { return Ok(more(input, 0)) };
         match side {
             Side::Client => {
-                let Some(request) = RequestLine::of(line.text) else { return Err(no_message(side, input)) };
+                let Some(request) = RequestLine::of(line.text) else {
+                    return Err(no_message(side, input));
+                };
+                note_version(request.version, input, out);
                 let parts = [request.method, b" ", kept(request.target), b" HTTP/", request.version];
                 lane.message.head.push_first(line, &parts, input, out);
                 self.begin_request(Method::of(request.method), input)?;
             }
             Side::Server => {
-                let Some(status) = StatusLine::of(line.text) else { return Err(no_message(side, input)) };
+                let Some(status) = StatusLine::of(line.text) else {
+                    return Err(no_message(side, input));
+                };
+                note_version(status.version, input, out);
                 let code = status.code.to_string();
                 let parts = [b"HTTP/", status.version, b" ", code.as_bytes(), b" ", kept(status.reason)];
                 lane.message.head.push_first(line, &parts, input, out);
@@ -259,6 +273,7 @@ impl Http {
         transaction.method = method;
         transaction.request = Part::Reading;
         self.requests.transaction = self.depth;
+        self.expect_message(Side::Server);
         Ok(())
     }
 
@@ -387,6 +402,9 @@ impl Http {
         lane.phase = if decides { Phase::Decision } else { Phase::Between };
         self.put(side, depth, Part::Whole(message));
         self.write_over(out);
+        if side == Side::Server {
+            self.expect_message(Side::Client);
+        }
     }
 
     /// What is read of a message, if one is, is all that will be.
@@ -430,12 +448,7 @@ impl Http {
     }
 
     /// Writes some transactions; `otherwise` is the state of those that did not end well.
-    fn write_where(
-        &mut self,
-        otherwise: Option<Failure>,
-        out: &mut Output,
-        is_written: impl Fn(&Transaction) -> bool,
-    ) {
+    fn write_where(&mut self, otherwise: Option<Failure>, out: &mut Output, is_written: impl Fn(&Transaction) -> bool) {
         let is_reversed = self.is_reversed();
         self.open.retain(|open| {
             let is_written = is_written(open);
@@ -462,33 +475,4 @@ impl Http {
 /// Asks for more; `need` bytes where fewer tell nothing.
 fn more(input: &Cursor<'_>, need: usize) -> Next {
     Next::Return(Progress::More { consumed: input.position(), need })
-}
-
-/// Empty lines in front of a message, as some clients send behind a body (RFC 9112 §2.2).
-fn skip_empty_lines(input: &mut Cursor<'_>) {
-    let empty = input.peek().iter().take_while(|&&byte| byte == b'\r' || byte == b'\n').count();
-    input.message_up_to(empty);
-}
-
-/// What is kept of a text: a record holds less than a line may, and one byte more shows that it is not all.
-fn kept(text: &[u8]) -> &[u8] {
-    text.get(..=TEXT_MAX).unwrap_or(text)
-}
-
-/// Refuses what can't become a first line before its end is there.
-fn check_start(side: Side, input: &Cursor<'_>) -> Result<(), Malformed> {
-    let start = input.peek();
-    let may_begin = match side {
-        Side::Client => start.first().is_none_or(is_token_byte),
-        Side::Server => start.starts_with(RESPONSE_START),
-    };
-    if may_begin { Ok(()) } else { Err(no_message(side, input)) }
-}
-
-fn no_message(side: Side, input: &Cursor<'_>) -> Malformed {
-    let detail = match side {
-        Side::Client => "no request begins where one should",
-        Side::Server => "no response begins where one should",
-    };
-    input.malformed(WeirdReason::BadValue, detail)
 }

@@ -291,7 +291,7 @@ fn body_bytes(part: &Part) -> Option<i64> {
 /// The host in an absolute URI or the target of CONNECT (RFC 9112 §3.2).
 fn authority<'a>(line: &RequestLine<'a>) -> Option<&'a [u8]> {
     if line.method == b"CONNECT" {
-        return Some(line.target);
+        return line.target.split(|&byte| byte == b' ').next();
     }
     if line.target.starts_with(b"/") {
         return None;

@@ -1,6 +1,14 @@
 //! First lines of messages (RFC 9112 §3, §4), and how a direction that begins with one is known.
 
-use crate::datagram::Probe;
+use weir_contract::WeirdReason;
+
+use super::Side;
+use crate::{
+    cursor::{Cursor, Malformed},
+    datagram::Probe,
+    limits::TEXT_MAX,
+    output::Output,
+};
 
 /// Longest method that is taken for one. The longest registered has 17 letters.
 const METHOD_BYTES_MAX: usize = 32;
@@ -56,10 +64,17 @@ pub(super) fn is_informational(code: u16) -> bool {
     (100..200).contains(&code) && code != 101
 }
 
-/// `HTTP/1.1` → `1.1`. Minor versions are compatible (RFC 9110 §2.5).
+/// `HTTP/1.1` → `1.1`. Minor versions are compatible (RFC 9110 §2.5), and some programs count further, as in `1.0.8`.
 fn version_of(text: &[u8]) -> Option<&[u8]> {
     let version = text.strip_prefix(b"HTTP/")?;
-    matches!(version, [b'1', b'.', b'0'..=b'9']).then_some(version)
+    let [b'1', b'.', minor @ ..] = version else { return None };
+    let is_number = !minor.is_empty() && minor.len() <= 4 && minor.iter().all(|byte| b".0123456789".contains(byte));
+    is_number.then_some(version)
+}
+
+/// Whether it is one of the two versions that there are.
+fn is_known_version(version: &[u8]) -> bool {
+    matches!(version, b"1.0" | b"1.1")
 }
 
 /// Bytes of methods and names of fields (RFC 9110 §5.6.2).
@@ -70,16 +85,67 @@ pub(super) fn is_token_byte(byte: &u8) -> bool {
 /// How all responses begin.
 pub(super) const RESPONSE_START: &[u8] = b"HTTP/";
 
-/// Methods that a conversation may begin with: RFC 9110, PATCH (RFC 5789), WebDAV (RFC 3253, 3648, 3744, 4437,
+/// Methods that a conversation may begin with: RFC 9110, PATCH (RFC 5789), QUERY, WebDAV (RFC 3253, 3648, 3744, 4437,
 /// 4791, 4918, 5323, 5842), and those of Microsoft's DCOM and RPC over HTTP, and of caches.
 const METHODS: &[&[u8]] = &[
-    b"GET", b"POST", b"HEAD", b"PUT", b"DELETE", b"OPTIONS", b"CONNECT", b"TRACE", b"PATCH", b"PROPFIND",
-    b"PROPPATCH", b"MKCOL", b"COPY", b"MOVE", b"LOCK", b"UNLOCK", b"REPORT", b"SEARCH", b"ACL", b"BASELINE-CONTROL",
-    b"BIND", b"CHECKIN", b"CHECKOUT", b"LABEL", b"LINK", b"MERGE", b"MKACTIVITY", b"MKCALENDAR", b"MKREDIRECTREF",
-    b"MKWORKSPACE", b"ORDERPATCH", b"REBIND", b"UNBIND", b"UNCHECKOUT", b"UNLINK", b"UPDATE", b"UPDATEREDIRECTREF",
-    b"VERSION-CONTROL", b"BCOPY", b"BDELETE", b"BMOVE", b"BPROPFIND", b"BPROPPATCH", b"POLL", b"SUBSCRIBE",
-    b"UNSUBSCRIBE", b"X-MS-ENUMATTS", b"RPC_CONNECT", b"RPC_IN_DATA", b"RPC_OUT_DATA", b"PURGE", b"DEBUG", b"TRACK",
-    b"SOURCE", b"NOTIFY", b"SSTP_DUPLEX_POST", b"CCM_POST",
+    b"GET",
+    b"POST",
+    b"HEAD",
+    b"PUT",
+    b"DELETE",
+    b"OPTIONS",
+    b"CONNECT",
+    b"TRACE",
+    b"PATCH",
+    b"QUERY",
+    b"PROPFIND",
+    b"PROPPATCH",
+    b"MKCOL",
+    b"COPY",
+    b"MOVE",
+    b"LOCK",
+    b"UNLOCK",
+    b"REPORT",
+    b"SEARCH",
+    b"ACL",
+    b"BASELINE-CONTROL",
+    b"BIND",
+    b"CHECKIN",
+    b"CHECKOUT",
+    b"LABEL",
+    b"LINK",
+    b"MERGE",
+    b"MKACTIVITY",
+    b"MKCALENDAR",
+    b"MKREDIRECTREF",
+    b"MKWORKSPACE",
+    b"ORDERPATCH",
+    b"REBIND",
+    b"UNBIND",
+    b"UNCHECKOUT",
+    b"UNLINK",
+    b"UPDATE",
+    b"UPDATEREDIRECTREF",
+    b"VERSION-CONTROL",
+    b"BCOPY",
+    b"BDELETE",
+    b"BMOVE",
+    b"BPROPFIND",
+    b"BPROPPATCH",
+    b"POLL",
+    b"SUBSCRIBE",
+    b"UNSUBSCRIBE",
+    b"X-MS-ENUMATTS",
+    b"RPC_CONNECT",
+    b"RPC_IN_DATA",
+    b"RPC_OUT_DATA",
+    b"PURGE",
+    b"DEBUG",
+    b"TRACK",
+    b"SOURCE",
+    b"NOTIFY",
+    b"SSTP_DUPLEX_POST",
+    b"CCM_POST",
 ];
 
 /// Once so much of a request line was seen, its end is not waited for.
@@ -94,7 +160,7 @@ pub(super) fn probe(bytes: &[u8]) -> Probe {
     }
 }
 
-/// `HTTP/1.1 200`.
+/// `HTTP/1.1 200`, and nothing else: a response alone is proof.
 pub(super) fn probe_response(bytes: &[u8]) -> Probe {
     const PATTERN: &[u8] = b"HTTP/1.0 000";
     let fits = |(byte, pattern): (&u8, &u8)| match pattern {
@@ -117,7 +183,7 @@ pub(super) fn probe_request(bytes: &[u8]) -> Probe {
         return if may_become { Probe::Unsure } else { Probe::No };
     };
     let (method, rest) = bytes.split_at(space);
-    let target = rest.get(1..).unwrap_or_default();
+    let target = rest.trim_ascii_start();
     let begins_target = |byte: &u8| byte.is_ascii_alphanumeric() || b"/*[".contains(byte);
     if !METHODS.contains(&method) || !target.first().is_none_or(begins_target) {
         return Probe::No;
@@ -137,6 +203,41 @@ pub(super) fn probe_request(bytes: &[u8]) -> Probe {
     }
 }
 
+/// Empty lines in front of a message, as some clients send behind a body (RFC 9112 §2.2).
+pub(super) fn skip_empty_lines(input: &mut Cursor<'_>) {
+    let empty = input.peek().iter().take_while(|&&byte| byte == b'\r' || byte == b'\n').count();
+    input.message_up_to(empty);
+}
+
+/// What is kept of a text: a record holds less than a line may, and one byte more shows that it is not all.
+pub(super) fn kept(text: &[u8]) -> &[u8] {
+    text.get(..=TEXT_MAX).unwrap_or(text)
+}
+
+/// Whether bytes can become a first line, of which the end may not be there yet.
+pub(super) fn may_begin(side: Side, input: &Cursor<'_>) -> bool {
+    match side {
+        Side::Client => input.peek().first().is_none_or(is_token_byte),
+        Side::Server => input.peek().starts_with(RESPONSE_START),
+    }
+}
+
+/// Complains about versions that there are not.
+pub(super) fn note_version(version: &[u8], input: &Cursor<'_>, out: &mut Output) {
+    if !is_known_version(version) {
+        out.note(input.malformed(WeirdReason::BadVersion, "neither HTTP/1.0 nor HTTP/1.1"));
+    }
+}
+
+/// What is wrong where no message begins.
+pub(super) fn no_message(side: Side, input: &Cursor<'_>) -> Malformed {
+    let detail = match side {
+        Side::Client => "no request begins where one should",
+        Side::Server => "no response begins where one should",
+    };
+    input.malformed(WeirdReason::BadValue, detail)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -146,7 +247,16 @@ mod tests {
         let line = |target| Some(RequestLine { method: b"GET", target, version: b"1.1" });
         assert_eq!(RequestLine::of(b"GET /a?b HTTP/1.1"), line(b"/a?b"));
         assert_eq!(RequestLine::of(b"GET  /a b  HTTP/1.1 "), line(b"/a b"));
-        for bad in [&b"GET /a"[..], b"GET HTTP/1.1", b"GET /a HTTP/2.0", b"GET /a HTTP/1.10", b"G(T /a HTTP/1.1", b""] {
+        assert_eq!(RequestLine::of(b"GET /a HTTP/1.0.8").map(|line| line.version), Some(&b"1.0.8"[..]));
+        for bad in [
+            &b"GET /a"[..],
+            b"GET HTTP/1.1",
+            b"GET /a HTTP/2.0",
+            b"GET /a HTTP/1.",
+            b"GET /a HTTP/1.x",
+            b"G(T /a HTTP/1.1",
+            b"",
+        ] {
             assert_eq!(RequestLine::of(bad), None, "{}", bad.escape_ascii());
         }
     }
@@ -156,14 +266,20 @@ mod tests {
         let line = |code, reason| Some(StatusLine { version: b"1.0", code, reason });
         assert_eq!(StatusLine::of(b"HTTP/1.0 404 Not Found"), line(404, b"Not Found"));
         assert_eq!(StatusLine::of(b"HTTP/1.0 200"), line(200, b""));
-        for bad in [&b"HTTP/1.0 20"[..], b"HTTP/1.0 2000", b"HTTP/1.0 099 a", b"HTTP/2 200", b"ICY 200 OK", b"HTTP/1.0"] {
+        for bad in [&b"HTTP/1.0 20"[..], b"HTTP/1.0 2000", b"HTTP/1.0 099 a", b"HTTP/2 200", b"ICY 200 OK", b"HTTP/1.0"]
+        {
             assert_eq!(StatusLine::of(bad), None, "{}", bad.escape_ascii());
         }
     }
 
     #[test]
     fn probe_asks_for_method_target_and_version() {
-        for yes in [&b"PROPFIND /dav HTTP/1.1\n"[..], b"CONNECT a.example:443 HTTP/1.0\r\n", b"HTTP/1.1 200", b"\r\nGET * HTTP/1.0\r\n"] {
+        for yes in [
+            &b"PROPFIND /dav HTTP/1.1\n"[..],
+            b"CONNECT a.example:443 HTTP/1.0\r\n",
+            b"HTTP/1.1 200",
+            b"\r\nGET   * HTTP/1.0\r\n",
+        ] {
             assert_eq!(probe(yes), Probe::Yes, "{}", yes.escape_ascii());
         }
         let others = [

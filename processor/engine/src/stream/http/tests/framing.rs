@@ -20,10 +20,12 @@ fn chunks_are_counted_without_their_lengths() {
 #[test]
 fn long_bodies_are_passed_over() {
     let body = vec![b'a'; 100_000];
-    let chunked = [b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n186A0\r\n", &body[..], b"\r\n0\r\n\r\n"].concat();
+    let chunked =
+        [b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n186A0\r\n", &body[..], b"\r\n0\r\n\r\n"].concat();
     let counted = [b"HTTP/1.1 200 OK\r\nContent-Length: 100000\r\n\r\n", &body[..]].concat();
     let until_close = [b"HTTP/1.1 200 OK\r\n\r\n", &body[..]].concat();
-    let turns = [(CLIENT, GET), (SERVER, &chunked), (CLIENT, GET), (SERVER, &counted), (CLIENT, GET), (SERVER, &until_close)];
+    let turns =
+        [(CLIENT, GET), (SERVER, &chunked), (CLIENT, GET), (SERVER, &counted), (CLIENT, GET), (SERVER, &until_close)];
     let http = transactions(&turns);
     for each in &http {
         assert_eq!((each.state(), each.response_body_bytes), (TransactionState::Complete, Some(100_000)));
@@ -33,7 +35,7 @@ fn long_bodies_are_passed_over() {
 }
 
 #[test]
-fn chunks_that_lie_about_their_length_end_the_reading() {
+fn chunks_that_lie_about_their_length_cut_the_response() {
     for body in ["2\r\nabc\r\n0\r\n\r\n", "x\r\n", "\r\n", "ffffffffffffffff\r\n"] {
         let response = format!("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n{body}");
         let records = talk(&[(CLIENT, GET), (SERVER, response.as_bytes())]);
@@ -53,11 +55,22 @@ fn a_smuggled_request_is_told() {
 }
 
 #[test]
-fn lengths_that_contradict_each_other_end_the_reading() {
-    let request = b"POST / HTTP/1.1\r\nContent-Length: 4\r\nContent-Length: 5\r\n\r\nabcdGET / HTTP/1.1\r\n\r\n";
-    let records = talk(&[(CLIENT, request)]);
-    let [http] = &records.of::<record::Http>()[..] else { panic!("one record") };
-    assert_eq!((http.state(), &*http.method), (TransactionState::Cut, "POST"));
+fn lengths_that_contradict_each_other_cut_the_request_which_still_gets_its_response() {
+    let request =
+        b"POST / HTTP/1.1\r\nContent-Length: 4\r\nContent-Length: 5\r\n\r\nabcdGET /smuggled HTTP/1.1\r\n\r\n";
+    let ok = b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n";
+    let records = talk(&[
+        (CLIENT, request),
+        (SERVER, b"HTTP/1.1 501 No\r\nContent-Length: 0\r\n\r\n"),
+        (CLIENT, GET),
+        (SERVER, ok),
+    ]);
+    let http = records.of::<record::Http>();
+    let told: Vec<_> = http.iter().map(|each| (&*each.method, each.state(), each.status_code, each.gap)).collect();
+    assert_eq!(
+        told,
+        [("POST", TransactionState::Cut, Some(501), false), ("GET", TransactionState::Complete, Some(200), true)]
+    );
     assert_eq!(records.weirds(), ["http BadLength: Content-Length of different values"]);
 }
 
@@ -66,24 +79,24 @@ fn odd_lines_are_read_and_told_once() {
     let request = b"\r\nGET /  HTTP/1.1\nHost : a\nX: b\n c\r\n\td \r\nnameless\r\nY: \0\0\r\nHost: b\r\n\r\n";
     let records = talk(&[(CLIENT, request)]);
     let [http] = &records.of::<record::Http>()[..] else { panic!("one record") };
-    assert_eq!(pairs(&http.request_headers), [
-        ("Host", "a"),
-        ("X", "b c d"),
-        ("", "nameless"),
-        ("Y", "\\x00\\x00"),
-        ("Host", "b")
-    ]);
+    assert_eq!(
+        pairs(&http.request_headers),
+        [("Host", "a"), ("X", "b c d"), ("", "nameless"), ("Y", "\\x00\\x00"), ("Host", "b")]
+    );
     assert_eq!((&*http.host, http.state()), ("a", TransactionState::NoResponse));
     let mut weirds = records.weirds();
     weirds.sort();
-    assert_eq!(weirds, [
-        "http BadEncoding: field that goes on in the next line",
-        "http BadEncoding: line that ends with LF alone",
-        "http BadEncoding: space before a colon",
-        "http BadValue: NUL in a header",
-        "http BadValue: line of a header without a name",
-        "http BadValue: more than one Host",
-    ]);
+    assert_eq!(
+        weirds,
+        [
+            "http BadEncoding: field that goes on in the next line",
+            "http BadEncoding: line that ends with LF alone",
+            "http BadEncoding: space before a colon",
+            "http BadValue: NUL in a header",
+            "http BadValue: line of a header without a name",
+            "http BadValue: more than one Host",
+        ]
+    );
 }
 
 #[test]

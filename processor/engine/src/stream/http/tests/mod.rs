@@ -45,36 +45,32 @@ fn a_request_and_its_response_are_one_record() {
     let http = only(&[(CLIENT, request), (SERVER, response)]);
     assert_eq!((http.state(), http.depth, http.request_seen), (TransactionState::Complete, 1, true));
     assert_eq!([&*http.method, &*http.uri, &*http.version], ["GET", "/a%20b?x=1&y=%C3%A9+z", "1.1"]);
-    assert_eq!([&*http.host, &*http.user_agent, &*http.referer], [
-        "www.example.com:8080",
-        "curl/8",
-        "http://a.example/"
-    ]);
+    assert_eq!(
+        [&*http.host, &*http.user_agent, &*http.referer],
+        ["www.example.com:8080", "curl/8", "http://a.example/"]
+    );
     let parameters: Vec<_> = http.parameters.iter().map(|each| (each.name.as_str(), each.value.as_str())).collect();
     assert_eq!(parameters, [("x", "1"), ("y", "\u{e9} z")]);
     let cookies: Vec<_> = http.request_cookies.iter().map(|each| (each.name.as_str(), each.value.as_str())).collect();
     assert_eq!(cookies, [("id", "7"), ("theme", "\"dark\"")]);
-    assert_eq!([&*http.x_forwarded_for, &*http.request_via, &*http.range], [
-        "192.0.2.1, 192.0.2.2",
-        "1.1 a",
-        "bytes=0-4"
-    ]);
+    assert_eq!(
+        [&*http.x_forwarded_for, &*http.request_via, &*http.range],
+        ["192.0.2.1, 192.0.2.2", "1.1 a", "bytes=0-4"]
+    );
     assert_eq!((http.request_headers.len(), http.request_header_count), (8, 8));
     assert_eq!(pairs(&http.request_headers)[1], ("User-Agent", "curl/8"));
     assert_eq!((http.request_head_bytes, http.request_body_bytes), (i64::try_from(request.len()).unwrap(), Some(0)));
 
     assert_eq!((http.status_code, &*http.reason, &*http.response_version), (Some(206), "Partial Content", "1.0"));
-    assert_eq!([&*http.server, &*http.response_content_type, &*http.response_content_encoding], [
-        "nginx",
-        "text/html; charset=utf-8",
-        "gzip"
-    ]);
+    assert_eq!(
+        [&*http.server, &*http.response_content_type, &*http.response_content_encoding],
+        ["nginx", "text/html; charset=utf-8", "gzip"]
+    );
     assert_eq!((http.response_content_length, http.response_body_bytes), (Some(5), Some(5)));
-    assert_eq!([&*http.response_media_type, &*http.content_range, &*http.response_via], [
-        "application/gzip",
-        "bytes 0-4/10",
-        "1.0 b"
-    ]);
+    assert_eq!(
+        [&*http.response_media_type, &*http.content_range, &*http.response_via],
+        ["application/gzip", "bytes 0-4/10", "1.0 b"]
+    );
     let expected = record::HttpSetCookie {
         name: "id".to_owned(),
         value: "8".to_owned(),
@@ -119,7 +115,10 @@ fn times_count_from_the_request() {
 fn passwords_and_tokens_are_not_kept() {
     let request = b"GET / HTTP/1.1\r\nAuthorization: Basic QWxhZGRpbjpvcGVuIHNlc2FtZQ==\r\n\
         Proxy-Authorization: Bearer sesame\r\n\r\n";
-    let http = only(&[(CLIENT, request), (SERVER, b"HTTP/1.1 401 No\r\nWWW-Authenticate: Basic realm=\"a\"\r\nContent-Length: 0\r\n\r\n")]);
+    let http = only(&[
+        (CLIENT, request),
+        (SERVER, b"HTTP/1.1 401 No\r\nWWW-Authenticate: Basic realm=\"a\"\r\nContent-Length: 0\r\n\r\n"),
+    ]);
     assert_eq!([&*http.authorization_scheme, &*http.authorization_user], ["basic", "Aladdin"]);
     assert_eq!([&*http.proxy_authorization_scheme, &*http.challenge_scheme], ["bearer", "basic"]);
     assert_eq!(pairs(&http.request_headers), [("Authorization", "Basic"), ("Proxy-Authorization", "Bearer")]);
@@ -201,7 +200,8 @@ fn a_tunnel_holds_another_protocol() {
 
 #[test]
 fn what_is_sent_before_the_answer_to_connect_waits_for_it() {
-    let connect = b"CONNECT a.example:53 HTTP/1.1\r\n\r\n\0\x1d\x12\x34\x01\0\0\x01\0\0\0\0\0\0\x07example\x03com\0\0\x01\0\x01";
+    let connect =
+        b"CONNECT a.example:53 HTTP/1.1\r\n\r\n\0\x1d\x12\x34\x01\0\0\x01\0\0\0\0\0\0\x07example\x03com\0\0\x01\0\x01";
     let records = talk(&[(CLIENT, connect), (SERVER, b"HTTP/1.1 200 OK\r\n\r\n")]);
     assert_eq!((records.of::<record::Http>().len(), records.of::<record::Dns>().len()), (1, 1));
     let denied = b"CONNECT a.example:53 HTTP/1.1\r\n\r\nGET / HTTP/1.1\r\n\r\n";
@@ -225,8 +225,25 @@ fn an_upgrade_is_one_where_the_response_grants_it() {
 }
 
 #[test]
-fn what_begins_like_http_and_is_not_is_told() {
-    let records = talk(&[(CLIENT, b"GET / HTTP/1.1\r\n\r\n"), (SERVER, b"\x16\x03\x01 not HTTP")]);
-    assert_eq!(records.of::<record::Http>()[0].state(), TransactionState::Cut);
+fn what_is_no_message_is_told_and_passed_over() {
+    let ok = b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n";
+    let get = b"GET / HTTP/1.1\r\n\r\n";
+    let records = talk(&[(CLIENT, get), (SERVER, b"\x16\x03\x01 not HTTP"), (CLIENT, get), (SERVER, ok)]);
+    let told: Vec<_> = records.of::<record::Http>().iter().map(|each| (each.state(), each.status_code)).collect();
+    assert_eq!(told, [(TransactionState::Cut, None), (TransactionState::Complete, Some(200))]);
     assert_eq!(records.weirds(), ["http BadValue: no response begins where one should"]);
+
+    let bad = b"HTTP/1.1 400 Bad\r\nContent-Length: 0\r\n\r\n";
+    let records =
+        talk(&[(CLIENT, get), (SERVER, ok), (CLIENT, b"GET /\r\n\r\n"), (SERVER, bad), (CLIENT, get), (SERVER, ok)]);
+    let told: Vec<_> = records.of::<record::Http>().iter().map(|each| (each.request_seen, each.status_code)).collect();
+    assert_eq!(told, [(true, Some(200)), (false, Some(400)), (true, Some(200))]);
+    assert_eq!(records.weirds(), ["http BadValue: no request begins where one should"]);
+}
+
+#[test]
+fn odd_versions_are_kept_and_told() {
+    let records = talk(&[(CLIENT, b"GET / HTTP/1.0.8\r\n\r\n")]);
+    assert_eq!(records.of::<record::Http>()[0].version, "1.0.8");
+    assert_eq!(records.weirds(), ["http BadVersion: neither HTTP/1.0 nor HTTP/1.1"]);
 }
