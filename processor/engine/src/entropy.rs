@@ -3,33 +3,42 @@
 /// How many bytes are looked at: as many as a byte has values, and more than a DNS name has.
 pub(crate) const BYTES_MAX: usize = 256;
 
-/// `n · log2(n)` for every count. Computed by the compiler: the engine has no logarithm of its own, and
-/// those of platforms differ in the last bit.
-static N_LOG2_N: [f64; BYTES_MAX + 1] = {
-    let mut table = [0.0; BYTES_MAX + 1];
-    let mut n = 1;
-    while n <= BYTES_MAX {
-        table[n] = n as f64 * log2(n as f64);
+/// Bits behind the point of the numbers below: sums of them are exact, where those of floating numbers would
+/// depend on their order, and would have to wait for each other.
+const FRACTION_BITS: u32 = 44;
+
+/// What `n · log2(n)` grows by when n does, for every n. Computed by the compiler: the engine has no logarithm of
+/// its own, and those of platforms differ in the last bit.
+static GROWTH: [u64; BYTES_MAX] = {
+    let mut table = [0; BYTES_MAX];
+    let mut n = 0;
+    while n < BYTES_MAX {
+        table[n] = n_log2_n(n as u64 + 1) - n_log2_n(n as u64);
         n += 1;
     }
     table
 };
 
+/// `n · log2(n)`; 0 for none.
+const fn n_log2_n(n: u64) -> u64 {
+    if n == 0 { 0 } else { n * log2(n) }
+}
+
 /// Logarithm of a number from 1, digit by digit: squaring doubles it.
-const fn log2(mut number: f64) -> f64 {
-    let mut log = 0.0;
-    while number >= 2.0 {
-        number /= 2.0;
-        log += 1.0;
-    }
-    let mut digit = 0.5;
-    while digit > 1e-17 {
-        number *= number;
-        if number >= 2.0 {
-            number /= 2.0;
-            log += digit;
+const fn log2(number: u64) -> u64 {
+    const ONE: u128 = 1 << 62;
+    let whole = number.ilog2();
+    let mut rest = (number as u128 * ONE) >> whole;
+    let mut log = whole as u64;
+    let mut digits = 0;
+    while digits < FRACTION_BITS {
+        rest = (rest * rest) >> 62;
+        log <<= 1;
+        if rest >= 2 * ONE {
+            rest >>= 1;
+            log |= 1;
         }
-        digit /= 2.0;
+        digits += 1;
     }
     log
 }
@@ -40,19 +49,21 @@ pub(crate) fn entropy(bytes: &[u8]) -> f64 {
     if bytes.is_empty() {
         return 0.0;
     }
-    let mut counts = [0u16; 256];
-    let mut sum = 0.0;
-    for &byte in bytes {
+    let mut counts = [0u8; 256];
+    let (mut of_counts, mut of_all) = (0, 0);
+    for (&byte, growth) in bytes.iter().zip(&GROWTH) {
         let count = &mut counts[usize::from(byte)];
-        sum -= N_LOG2_N[usize::from(*count)];
-        *count = count.saturating_add(1);
-        sum += N_LOG2_N[usize::from(*count)];
+        of_counts += GROWTH[usize::from(*count)];
+        // One that was 255 is not looked up again.
+        *count = count.wrapping_add(1);
+        of_all += growth;
     }
-    let n_log2_n = N_LOG2_N.get(bytes.len()).copied().unwrap_or_default();
     let total = f64::from(u16::try_from(bytes.len()).unwrap_or(u16::MAX));
-    // Rounding may leave a single letter a hair below 0.
-    ((n_log2_n - sum) / total).max(0.0)
+    (of_all - of_counts) as f64 / ONE_BIT / total
 }
+
+/// One in the numbers above.
+const ONE_BIT: f64 = (1u64 << FRACTION_BITS) as f64;
 
 #[cfg(test)]
 mod tests {

@@ -129,7 +129,7 @@ impl Kept {
             flow: flow.clone(),
             detail: detail.clone(),
             slice: slice.cloned().map(Box::new),
-            features: features.cloned().map(Box::new),
+            features: features.copied().map(Box::new),
             reason,
         }
     }

@@ -17,6 +17,8 @@ pub(crate) struct Extras {
     pub(super) features: Option<ByFlow<Features>>,
     /// Features that are vectors.
     vectors: usize,
+    /// A vector of a flow that is over, for the next flow that needs one.
+    spare: Option<Box<Vector>>,
 }
 
 impl Extras {
@@ -25,6 +27,7 @@ impl Extras {
             slices: selection.contains(RecordType::Flow).then(ByFlow::default),
             features: selection.contains(RecordType::FlowFeatures).then(ByFlow::default),
             vectors: 0,
+            spare: None,
         }
     }
 
@@ -42,7 +45,12 @@ impl Extras {
     pub(super) fn take_features(&mut self, index: u32, flow: &Flow) -> Option<Box<Vector>> {
         let features = self.features.as_mut()?.take(index)?;
         self.vectors -= usize::from(matches!(features, Features::Vector(_)));
-        Some(features.finish(flow))
+        Some(features.finish(flow, || self.spare.take().unwrap_or_default()))
+    }
+
+    /// Takes the features back that were of a flow that is over.
+    pub(super) fn reuse(&mut self, features: Option<Box<Vector>>) {
+        self.spare = features.or(self.spare.take());
     }
 
     /// Takes note of the first packet of a flow, which has none of this yet.
@@ -64,7 +72,7 @@ impl Extras {
         if let Some(Features::Vector(vector)) = features.get_mut(index) {
             return vector.count(packet, anatomy, from_originator);
         }
-        let mut vector = Features::grow(features.take(index), flow);
+        let mut vector = Features::grow(features.take(index), flow, self.spare.take().unwrap_or_default());
         vector.count(packet, anatomy, from_originator);
         self.set_features(index, Features::Vector(vector));
     }

@@ -360,6 +360,7 @@ impl FlowTable {
         }
         self.details.remove(flow.detail);
         self.flows.remove(index);
+        self.extras.reuse(features);
     }
 
     /// Ends a flow while a packet is counted.

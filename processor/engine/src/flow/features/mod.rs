@@ -29,10 +29,10 @@ pub(crate) struct Anatomy<'a> {
     pub(crate) payload: &'a [u8],
 }
 
-/// How many flows of several packets the memory of a vector, and of the first bytes of payload in it, would hold.
+/// How many flows of several packets the memory of a vector would hold.
 pub(super) const VECTOR_WEIGHT: usize = 3;
 
-const VECTOR_BYTES: usize = size_of::<Vector>() + 2 * BYTES_MAX + size_of::<Option<Features>>();
+const VECTOR_BYTES: usize = size_of::<Vector>() + size_of::<Option<Features>>();
 const _: () = assert!(VECTOR_BYTES <= VECTOR_WEIGHT * (size_of::<Flow>() + size_of::<Detail>()));
 
 /// Features of one flow.
@@ -62,14 +62,14 @@ impl Brief {
     }
 
     /// The vector of the flow that is one packet long.
-    fn vector(&self, flow: &Flow) -> Box<Vector> {
+    fn vector(&self, flow: &Flow, mut vector: Box<Vector>) -> Box<Vector> {
         let packet = flow.first_packet();
         let anatomy = Anatomy {
             ip_header_bytes: self.ip_header_bytes,
             transport_header_bytes: self.transport_header_bytes.into(),
             payload: &self.head,
         };
-        let mut vector = Box::<Vector>::default();
+        *vector = Vector::default();
         vector.count(&packet, anatomy, !begins_reversed(&packet));
         vector
     }
@@ -81,18 +81,24 @@ impl Features {
         Self::Brief(Brief::new(anatomy))
     }
 
-    /// The vector to count a flow's next packet in, where there was none yet.
-    pub(super) fn grow(before: Option<Self>, flow: &Flow) -> Box<Vector> {
+    /// The vector to count a flow's next packet in, where there was none yet. `spare` is one that is not needed.
+    pub(super) fn grow(before: Option<Self>, flow: &Flow, mut spare: Box<Vector>) -> Box<Vector> {
         match before {
             Some(Self::Vector(vector)) => vector,
-            Some(Self::Brief(brief)) => brief.vector(flow),
-            None => Box::new(Vector { incomplete: true, ..Vector::default() }),
+            Some(Self::Brief(brief)) => brief.vector(flow, spare),
+            None => {
+                *spare = Vector { incomplete: true, ..Vector::default() };
+                spare
+            }
         }
     }
 
     /// The vector of a flow that is over.
-    pub(super) fn finish(self, flow: &Flow) -> Box<Vector> {
-        let mut vector = Self::grow(Some(self), flow);
+    pub(super) fn finish(self, flow: &Flow, spare: impl FnOnce() -> Box<Vector>) -> Box<Vector> {
+        let mut vector = match self {
+            Self::Vector(vector) => vector,
+            Self::Brief(brief) => brief.vector(flow, spare()),
+        };
         vector.finish();
         vector
     }

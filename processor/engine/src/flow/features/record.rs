@@ -211,6 +211,7 @@ macro_rules! fill_half {
                 record.$bulk_mean_packets = quotient(bulks.packets, bulks.count);
                 record.$bulk_mean_bytes = quotient(bulks.bytes, bulks.count);
                 record.$bulk_rate = per_second(bulks.bytes, sum(bulks.duration_ns));
+                let head = head.as_slice();
                 record.$head_bytes = u32::try_from(head.len()).unwrap_or(u32::MAX);
                 record.$head_entropy = push_head(&mut record.$head_histogram, head);
             )+

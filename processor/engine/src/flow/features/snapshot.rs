@@ -8,7 +8,7 @@ use weir_contract::record::{
 use super::{
     Brief, Features,
     sums::Sums,
-    vector::{Bulks, FIRST_PACKETS, FirstPacket, FirstPackets, Half, Run, Vector},
+    vector::{Bulks, FIRST_PACKETS, FirstPacket, FirstPackets, Half, Head, Run, Vector},
 };
 use crate::entropy::BYTES_MAX;
 
@@ -30,13 +30,9 @@ pub(in crate::flow) fn load_features(state: &FlowFeaturesState) -> Features {
         None => Features::Brief(Brief {
             ip_header_bytes: state.ip_header_bytes,
             transport_header_bytes: u16::try_from(state.transport_header_bytes).unwrap_or(u16::MAX),
-            head: head(&state.head).into(),
+            head: state.head.get(..BYTES_MAX).unwrap_or(&state.head).into(),
         }),
     }
-}
-
-fn head(bytes: &[u8]) -> &[u8] {
-    bytes.get(..BYTES_MAX).unwrap_or(bytes)
 }
 
 /// A count that goes on without an overflow, even if it is added to another.
@@ -96,11 +92,13 @@ fn save_half(half: &Half) -> FeatureHalfState {
         transport_header_bytes: half.transport_header_bytes,
         transport_header_min: half.transport_header_min,
         bulks: (half.bulks.count > 0).then(|| save_bulks(&half.bulks)),
-        head: half.head.clone(),
+        head: half.head.as_slice().to_vec(),
     }
 }
 
 fn load_half(state: &FeatureHalfState) -> Half {
+    let mut head = Head::default();
+    head.push(&state.head);
     Half {
         now_ns: state.now_ns,
         lengths: load_sums(state.lengths.as_ref()),
@@ -114,7 +112,7 @@ fn load_half(state: &FeatureHalfState) -> Half {
         transport_header_bytes: count(state.transport_header_bytes),
         transport_header_min: state.transport_header_min,
         bulks: state.bulks.as_ref().map(load_bulks).unwrap_or_default(),
-        head: head(&state.head).to_vec(),
+        head,
     }
 }
 

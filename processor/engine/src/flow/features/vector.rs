@@ -25,7 +25,7 @@ pub(super) const FIRST_PACKETS: usize = 20;
 pub(super) const BINS: usize = 8;
 
 /// What is learnt of a flow.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone, Copy, Default)]
 pub(crate) struct Vector {
     /// Packets went by before anything was counted.
     pub(super) incomplete: bool,
@@ -48,7 +48,7 @@ pub(crate) struct Vector {
 }
 
 /// What one side sent.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone, Copy, Default)]
 pub(super) struct Half {
     /// The flow's clock at its last packet.
     pub(super) now_ns: i64,
@@ -63,8 +63,36 @@ pub(super) struct Half {
     pub(super) transport_header_bytes: u64,
     pub(super) transport_header_min: u32,
     pub(super) bulks: Bulks,
-    /// The first bytes of its payload.
-    pub(super) head: Vec<u8>,
+    pub(super) head: Head,
+}
+
+/// The first bytes of a side's payload.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Head {
+    bytes: [u8; BYTES_MAX],
+    length: u16,
+}
+
+impl Default for Head {
+    fn default() -> Self {
+        Self { bytes: [0; BYTES_MAX], length: 0 }
+    }
+}
+
+impl Head {
+    /// Takes as many bytes as there is room for.
+    pub(super) fn push(&mut self, payload: &[u8]) {
+        let Some(room) = self.bytes.get_mut(usize::from(self.length)..) else { return };
+        let wanted = payload.len().min(room.len());
+        if let (Some(room), Some(payload)) = (room.get_mut(..wanted), payload.get(..wanted)) {
+            room.copy_from_slice(payload);
+            self.length += u16::try_from(wanted).unwrap_or_default();
+        }
+    }
+
+    pub(super) fn as_slice(&self) -> &[u8] {
+        self.bytes.get(..usize::from(self.length)).unwrap_or_default()
+    }
 }
 
 /// Packets with payload of one side that nothing interrupted so far.
@@ -200,10 +228,7 @@ impl Half {
         if packet.has(flag::TCP) {
             self.windows.add(rest.window.into());
         }
-        let wanted = BYTES_MAX.saturating_sub(self.head.len());
-        if wanted > 0 {
-            self.head.extend_from_slice(anatomy.payload.get(..wanted).unwrap_or(anatomy.payload));
-        }
+        self.head.push(anatomy.payload);
     }
 }
 
