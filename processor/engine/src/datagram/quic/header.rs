@@ -12,6 +12,10 @@ use crate::cursor::{Cursor, Malformed};
 
 const LONG: u8 = 0x80;
 
+/// Set in all packets but those of Version Negotiation. Both sides may agree to leave it to chance (RFC 9287), which
+/// few do; without it the first byte is one of RTP's on the same ports (RFC 9443).
+const FIXED: u8 = 0x40;
+
 /// What all versions have in common.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Header<'a> {
@@ -72,7 +76,11 @@ impl Protected<'_> {
 
 /// Whether a packet has a long header.
 pub(super) fn is_long(bytes: &[u8]) -> bool {
-    bytes.first().is_some_and(|first| first & LONG != 0)
+    match *bytes {
+        [first, 0, 0, 0, 0, ..] => first & LONG != 0,
+        [first, _, _, _, _, ..] => first & LONG != 0 && first & FIXED != 0,
+        _ => false,
+    }
 }
 
 /// Reads the header that all versions share.
@@ -90,12 +98,6 @@ fn read_id<'a>(input: &mut Cursor<'a>) -> Result<&'a [u8], Malformed> {
 }
 
 impl Header<'_> {
-    /// Whether the bit is set that versions 1 and 2 set unless both sides agreed otherwise (RFC 9287).
-    pub(super) fn has_fixed_bit(&self) -> bool {
-        const FIXED: u8 = 0x40;
-        self.first & FIXED != 0
-    }
-
     /// Reads what follows: all of the packet, which began where `start` stands.
     pub(super) fn read_rest<'a>(&self, start: Cursor<'a>, input: &mut Cursor<'a>) -> Result<Rest<'a>, Malformed> {
         if self.version == NEGOTIATION {

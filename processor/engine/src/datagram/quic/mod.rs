@@ -63,10 +63,8 @@ impl Datagram for Quic {
         }
         match header.read_rest(start, &mut input) {
             Ok(Rest::Negotiation(list)) => probe_negotiation(&header, list),
-            Ok(Rest::Retry { token_bytes }) if header.has_fixed_bit() && token_bytes > 0 => Probe::Unsure,
-            Ok(Rest::Initial { protected, .. } | Rest::ZeroRtt(protected) | Rest::Handshake(protected))
-                if header.has_fixed_bit() =>
-            {
+            Ok(Rest::Retry { token_bytes }) if token_bytes > 0 => Probe::Unsure,
+            Ok(Rest::Initial { protected, .. } | Rest::ZeroRtt(protected) | Rest::Handshake(protected)) => {
                 probe_protected(&header, &protected)
             }
             _ => Probe::No,

@@ -222,6 +222,14 @@ fn short_packets_are_passed_over() {
     assert_eq!((records.of::<record::Quic>().len(), records.weirds().len()), (1, 0));
 }
 
+/// RFC 9443: the first bytes tell them apart.
+#[test]
+fn rtp_on_the_same_ports_is_passed_over() {
+    let rtp = [&hex("90 65 6444 64cdf6ac 0ea53582 bede0001")[..], &[0x51; 100]].concat();
+    let records = from_client(&[whole_datagram(), rtp]);
+    assert_eq!((records.of::<record::Quic>().len(), records.weirds().len()), (1, 0));
+}
+
 #[test]
 fn probe_is_sure_of_whole_packets_of_known_versions_only() {
     let datagram = whole_datagram();
