@@ -6,14 +6,13 @@ use weir_contract::WeirdReason;
 use super::{
     frames::length,
     keys::TAG_BYTES,
-    version::{NEGOTIATION, PacketType, Version},
+    version::{NEGOTIATION, PacketType, Version, is_reserved},
 };
 use crate::cursor::{Cursor, Malformed};
 
 const LONG: u8 = 0x80;
 
-/// Set in all packets but those of Version Negotiation. Both sides may agree to leave it to chance (RFC 9287), which
-/// few do; without it the first byte is one of RTP's on the same ports (RFC 9443).
+/// Set in all packets but those of Version Negotiation, and of those who agreed to leave it to chance (RFC 9287).
 const FIXED: u8 = 0x40;
 
 /// What all versions have in common.
@@ -74,13 +73,13 @@ impl Protected<'_> {
     }
 }
 
-/// Whether a packet has a long header.
+/// Whether a packet has a long header. Without the fixed bit only a version that is known tells it from RTP on the same
+/// ports (RFC 9443).
 pub(super) fn is_long(bytes: &[u8]) -> bool {
-    match *bytes {
-        [first, 0, 0, 0, 0, ..] => first & LONG != 0,
-        [first, _, _, _, _, ..] => first & LONG != 0 && first & FIXED != 0,
-        _ => false,
-    }
+    let [first, a, b, c, d, ..] = *bytes else { return false };
+    let version = u32::from_be_bytes([a, b, c, d]);
+    let is_spoken = || version == NEGOTIATION || Version::of(version).is_some() && !is_reserved(version);
+    first & LONG != 0 && (first & FIXED != 0 || is_spoken())
 }
 
 /// Reads the header that all versions share.
@@ -98,6 +97,11 @@ fn read_id<'a>(input: &mut Cursor<'a>) -> Result<&'a [u8], Malformed> {
 }
 
 impl Header<'_> {
+    /// Whether the bit is set that tells QUIC from other protocols.
+    pub(super) fn has_fixed_bit(&self) -> bool {
+        self.first & FIXED != 0
+    }
+
     /// Reads what follows: all of the packet, which began where `start` stands.
     pub(super) fn read_rest<'a>(&self, start: Cursor<'a>, input: &mut Cursor<'a>) -> Result<Rest<'a>, Malformed> {
         if self.version == NEGOTIATION {

@@ -63,6 +63,7 @@ impl Datagram for Quic {
         }
         match header.read_rest(start, &mut input) {
             Ok(Rest::Negotiation(list)) => probe_negotiation(&header, list),
+            _ if !header.has_fixed_bit() => Probe::No,
             Ok(Rest::Retry { token_bytes }) if token_bytes > 0 => Probe::Unsure,
             Ok(Rest::Initial { protected, .. } | Rest::ZeroRtt(protected) | Rest::Handshake(protected)) => {
                 probe_protected(&header, &protected)

@@ -241,6 +241,17 @@ fn one_port_of_a_client_has_several_connections() {
     assert_eq!(records.weirds(), [""; 0]);
 }
 
+/// RFC 9287: a server may clear the bit in any packet once the client has agreed.
+#[test]
+fn server_leaves_the_fixed_bit_to_chance() {
+    let mut answer = ANSWER.seal_without_fixed_bit(&crypto(0, &hex(SERVER_HELLO)));
+    let records = exchange(&[(Sender::Client, FIRST.seal(&crypto(0, &hex(CLIENT_HELLO)))), (Sender::Server, answer.clone())]);
+    assert_eq!(events(&records), [QuicEvent::ClientHello, QuicEvent::ServerHello]);
+    answer[0] |= 0x40;
+    let records = exchange(&[(Sender::Client, FIRST.seal(&crypto(0, &hex(CLIENT_HELLO)))), (Sender::Server, answer)]);
+    assert_eq!(events(&records), [QuicEvent::ClientHello]);
+}
+
 #[test]
 fn answers_alone_are_unreadable_once() {
     let server = ANSWER.seal(&crypto(0, &hex(SERVER_HELLO)));

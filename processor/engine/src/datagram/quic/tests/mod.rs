@@ -81,10 +81,15 @@ const ANSWER: Initial<'static> =
 impl Initial<'_> {
     /// The packet with protection (RFC 9001 §5), its number of four bytes.
     fn seal(&self, payload: &[u8]) -> Vec<u8> {
-        self.seal_with(4, payload)
+        self.seal_with(0xc0, payload)
     }
 
-    fn seal_with(&self, number_bytes: usize, payload: &[u8]) -> Vec<u8> {
+    fn seal_without_fixed_bit(&self, payload: &[u8]) -> Vec<u8> {
+        self.seal_with(0x80, payload)
+    }
+
+    /// `form` is the first byte's upper bits.
+    fn seal_with(&self, form: u8, payload: &[u8]) -> Vec<u8> {
         let version = Version::of(self.version).unwrap();
         let keys = InitialKeys::candidates(version, self.key_source).next().unwrap();
         let keys = match self.sender {
@@ -92,7 +97,7 @@ impl Initial<'_> {
             Sender::Server => keys.server,
         };
         let kind = if version.is_second { 0x10 } else { 0 };
-        let mut packet = vec![0xc0 | kind | u8::try_from(number_bytes - 1).unwrap()];
+        let mut packet = vec![form | kind | 3];
         packet.extend(self.version.to_be_bytes());
         for id in [self.destination, self.source] {
             packet.push(u8::try_from(id.len()).unwrap());
@@ -100,9 +105,9 @@ impl Initial<'_> {
         }
         packet.extend(varint(self.token.len()));
         packet.extend(self.token);
-        packet.extend(varint(number_bytes + payload.len() + 16));
+        packet.extend(varint(4 + payload.len() + 16));
         let number_at = packet.len();
-        packet.extend(&self.number.to_be_bytes()[4 - number_bytes..]);
+        packet.extend(self.number.to_be_bytes());
         let mut nonce = keys.iv;
         nonce.iter_mut().rev().zip(self.number.to_le_bytes()).for_each(|(byte, number)| *byte ^= number);
         let mut sealed = payload.to_vec();
@@ -114,7 +119,7 @@ impl Initial<'_> {
         let mut mask = Block::from(sample);
         Aes128::new(&keys.header.into()).encrypt_block(&mut mask);
         packet[0] ^= mask[0] & 0x0f;
-        (0..number_bytes).for_each(|at| packet[number_at + at] ^= mask[1 + at]);
+        (0..4).for_each(|at| packet[number_at + at] ^= mask[1 + at]);
         packet
     }
 }
