@@ -1,4 +1,4 @@
-//! What tshark saw, as `tests/differential/expect.py` wrote it down.
+//! What tshark saw, as `tests/differential/expect.py` and `expect_tls.py` wrote it down.
 
 use std::collections::BTreeMap;
 use std::fs::File;
@@ -21,6 +21,8 @@ pub struct Expected {
     pub messages: Vec<Message>,
     /// Packets of QUIC with long headers, names of fields with their protocol.
     pub quic: Vec<Message>,
+    /// Hellos and certificates of TLS and DTLS.
+    pub handshakes: Vec<Handshake>,
     /// Headers of the first packets: frame, protocol, fields.
     pub headers: Vec<(u64, String, Fields)>,
 }
@@ -42,6 +44,15 @@ impl Message {
     pub fn values(&self, name: &str) -> impl Iterator<Item = &str> {
         self.fields.iter().filter(move |(field, _)| field == name).map(|(_, shown)| shown.as_str())
     }
+}
+
+/// A handshake message of TLS or DTLS; its protocol is the kind of message.
+pub struct Handshake {
+    /// Address and port.
+    pub sender: String,
+    /// Address and port.
+    pub receiver: String,
+    pub message: Message,
 }
 
 /// The sections of a DNS message, in their order.
@@ -66,7 +77,7 @@ impl Expected {
     }
 }
 
-/// Reads the four files of expectations in `folder`.
+/// Reads the five files of expectations in `folder`.
 pub fn load(folder: &Path) -> BTreeMap<String, Expected> {
     let mut files = BTreeMap::new();
     load_layers(&folder.join("layers.tsv.gz"), &mut files);
@@ -81,6 +92,16 @@ pub fn load(folder: &Path) -> BTreeMap<String, Expected> {
             sections: BTreeMap::new(),
         };
         files.get_mut(file).expect("every file is in layers.tsv.gz").quic.push(packet);
+    });
+    for_each_json(&folder.join("tls.jsonl.gz"), |file, line| {
+        let message = Message {
+            frame: number(&line["n"]),
+            protocol: string(&line["k"]),
+            fields: fields(&line["f"]),
+            sections: BTreeMap::new(),
+        };
+        let handshake = Handshake { sender: string(&line["s"]), receiver: string(&line["d"]), message };
+        files.get_mut(file).expect("every file is in layers.tsv.gz").handshakes.push(handshake);
     });
     for_each_json(&folder.join("headers.jsonl.gz"), |file, line| {
         let headers = &mut files.get_mut(file).expect("every file is in layers.tsv.gz").headers;

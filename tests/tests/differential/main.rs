@@ -17,6 +17,7 @@ mod headers;
 mod layers;
 mod messages;
 mod quic;
+mod tls;
 mod value;
 
 use std::collections::BTreeMap;
@@ -119,6 +120,7 @@ fn differences(captures: &Path, file: &str, expected: &Expected) -> Vec<(Differe
         found.extend(headers::differences(file, expected, &decoded));
         found.extend(messages::differences(file, expected, &decoded));
         found.extend(quic::differences(file, expected, &decoded));
+        found.extend(tls::differences(file, expected, &decoded));
     }
     found
 }

@@ -71,7 +71,7 @@ impl Stream for Tls {
         match bytes {
             [HANDSHAKE, rest @ ..] => probe_handshake(rest),
             // The answer to a hello may be an alert.
-            [ALERT, 3, 0..=4, 0, 2, 1 | 2, _] | [ALERT] | [ALERT, 3] | [ALERT, 3, 0..=4, ..] => Probe::Unsure,
+            [ALERT] | [ALERT, 3] | [ALERT, 3, 0..=4, ..] => Probe::Unsure,
             [first, ..] if first & 0x80 != 0 => ssl2::probe(bytes),
             _ => Probe::No,
         }
