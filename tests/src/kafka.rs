@@ -202,6 +202,27 @@ impl Kafka {
         &self.process
     }
 
+    /// Copies what tells of a run that went wrong: what the broker wrote, and the segments of its partitions, which
+    /// `kafka.tools.DumpLogSegments` shows with their markers.
+    ///
+    /// # Panics
+    ///
+    /// Where that can't be written.
+    pub fn keep(&self, folder: &Path) {
+        std::fs::create_dir_all(folder).unwrap();
+        std::fs::write(folder.join("broker.log"), self.process.log()).unwrap();
+        for partition in std::fs::read_dir(self.home.path().join("data")).unwrap() {
+            let partition = partition.unwrap();
+            let files = std::fs::read_dir(partition.path()).into_iter().flatten().map(|file| file.unwrap().path());
+            for segment in files.filter(|path| path.extension().is_some_and(|extension| extension == "log")) {
+                let to = folder.join("segments").join(partition.file_name());
+                std::fs::create_dir_all(&to).unwrap();
+                // One that was deleted meanwhile isn't missed.
+                let _ = std::fs::copy(&segment, to.join(segment.file_name().unwrap()));
+            }
+        }
+    }
+
     /// Runs one of Kafka's own tools against the open listener: `--bootstrap-server` is added. It takes a second or two.
     /// `class` is, for example, `org.apache.kafka.tools.TopicCommand` or `kafka.admin.ConfigCommand`.
     ///

@@ -94,6 +94,18 @@ impl Kafka {
         assert!(crate::process::wait_until(LIMIT, gone), "some of {names:?} are still there");
     }
 
+    /// Deletes the messages of a partition before an offset.
+    ///
+    /// # Panics
+    ///
+    /// Where the broker refuses.
+    pub fn delete_messages(&self, topic: &str, partition: i32, before: i64) {
+        let admin: AdminClient<DefaultClientContext> = self.client().create().unwrap();
+        let mut offsets = TopicPartitionList::new();
+        offsets.add_partition_offset(topic, partition, Offset::Offset(before)).unwrap();
+        wait_for(admin.delete_records(&offsets, &AdminOptions::new().operation_timeout(Some(LIMIT)))).unwrap();
+    }
+
     /// The topics there are but Kafka's own, with their counts of partitions, by name.
     ///
     /// # Panics

@@ -6,13 +6,14 @@ use std::{
     time::Duration,
 };
 
-use anyhow::{Context as _, bail};
+use anyhow::bail;
 use rdkafka::{
     admin::{AdminClient, AdminOptions, ConfigResource, OwnedResourceSpecifier, ResourceSpecifier},
-    consumer::Consumer as _,
-    error::KafkaResult,
+    consumer::{BaseConsumer, Consumer as _},
+    error::{KafkaError, KafkaResult, RDKafkaErrorCode as Code},
     metadata::Metadata,
 };
+use tokio::runtime::Runtime;
 use weir_contract::{RecordType, topics};
 use weir_service::{
     health::Health,
@@ -58,20 +59,40 @@ impl Topics {
 /// Names each topic that is missing or can't serve, and what to do about it.
 pub(super) fn check(settings: &Settings, stop: &AtomicBool, health: &Health) -> anyhow::Result<Option<Topics>> {
     let consumer = settings.kafka.onlooker("processor")?;
-    let metadata = loop {
-        if stop.load(Ordering::Relaxed) {
-            return Ok(None);
-        }
-        match consumer.fetch_metadata(None, ASK) {
-            Ok(metadata) => break metadata,
-            Err(error) => {
-                let reason = why(&consumer, &error);
-                health.set_unready(format!("Kafka does not answer: {reason}"));
-                tracing::warn!("Kafka does not answer, and is asked again: {reason}");
-                thread::sleep(AGAIN);
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    while !stop.load(Ordering::Relaxed) {
+        // Made anew each time: it keeps the token it begins with.
+        let admin = settings.kafka.admin("processor")?;
+        let error = match look(settings, &consumer, &admin, &runtime) {
+            Ok(Ok(topics)) => return Ok(Some(topics)),
+            Ok(Err(faults)) => {
+                let faults = faults.join("\n");
+                bail!("{faults}\n`weir topics create` makes the topics, `weir topics verify` looks at them")
             }
+            Err(error) => error,
+        };
+        if let Some(Code::TopicAuthorizationFailed | Code::ClusterAuthorizationFailed) = error.rdkafka_error_code() {
+            bail!(
+                "Kafka does not tell the settings of topics: {error}; `weir topics acl` lists what a processor must \
+                 be allowed"
+            );
         }
-    };
+        let reason = why(&consumer, &error);
+        health.set_unready(format!("Kafka does not answer: {reason}"));
+        tracing::warn!("Kafka does not answer, and is asked again: {reason}");
+        thread::sleep(AGAIN);
+    }
+    Ok(None)
+}
+
+/// The topics, or what is wrong with them.
+fn look(
+    settings: &Settings,
+    consumer: &BaseConsumer<Reporter>,
+    admin: &AdminClient<Reporter>,
+    runtime: &Runtime,
+) -> KafkaResult<Result<Topics, Vec<String>>> {
+    let metadata = consumer.fetch_metadata(None, ASK)?;
     let prefix = settings.kafka.topic_prefix();
     let mut faults = Vec::new();
     let mut find = |name: String| {
@@ -100,12 +121,12 @@ pub(super) fn check(settings: &Settings, stop: &AtomicBool, health: &Health) -> 
             .chain(records.iter().flatten().map(|(name, _)| name))
             .map(String::as_str)
             .collect();
-        faults = unfit(&settings.kafka.admin("processor")?, &names, &state)?;
+        faults = unfit(admin, runtime, &names, &state)?;
     }
     if !faults.is_empty() {
-        bail!("{}\n`weir topics create` makes the topics, `weir topics verify` looks at them", faults.join("\n"));
+        return Ok(Err(faults));
     }
-    Ok(Some(Topics { packets, partition_count, state, dead_letter, dead_letter_count, records }))
+    Ok(Ok(Topics { packets, partition_count, state, dead_letter, dead_letter_count, records }))
 }
 
 /// Number of a topic's partitions; 0 where there is no such topic.
@@ -115,19 +136,17 @@ fn partitions(metadata: &Metadata, name: &str) -> u32 {
 }
 
 /// What settings of topics can't be left as they are.
-fn unfit(admin: &AdminClient<Reporter>, names: &[&str], state: &str) -> anyhow::Result<Vec<String>> {
+fn unfit(admin: &AdminClient<Reporter>, runtime: &Runtime, names: &[&str], state: &str) -> KafkaResult<Vec<String>> {
     let resources: Vec<_> = names.iter().map(|name| ResourceSpecifier::Topic(name)).collect();
     let options = AdminOptions::new().request_timeout(Some(Duration::from_secs(30)));
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let answers: Vec<KafkaResult<ConfigResource>> = runtime
-        .block_on(admin.describe_configs(&resources, &options).into_future())
-        .context("Kafka does not tell the settings of topics")?
+        .block_on(admin.describe_configs(&resources, &options).into_future())?
         .into_iter()
-        .map(|answer| answer.map_err(rdkafka::error::KafkaError::AdminOp))
+        .map(|answer| answer.map_err(KafkaError::AdminOp))
         .collect();
     let mut faults = Vec::new();
     for answer in answers {
-        let topic = answer.context("Kafka does not tell the settings of a topic")?;
+        let topic = answer?;
         let OwnedResourceSpecifier::Topic(name) = &topic.specifier else { continue };
         // rdkafka leaves out why there are none.
         if topic.entries.is_empty() {

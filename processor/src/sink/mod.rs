@@ -75,7 +75,7 @@ pub fn run(settings: &Settings, stop: &Arc<AtomicBool>, health: &Health) -> anyh
     let letters = topics::dead_letter(settings.kafka.topic_prefix());
     let needed: Vec<_> = topics.iter().map(|(name, _)| name.as_str()).chain([letters.as_str()]).collect();
     let Some(cluster) = check_topics(&settings.kafka, &needed, stop)? else { return Ok(true) };
-    let incarnations = incarnations(&settings.kafka)?;
+    let Some(incarnations) = await_incarnations(&settings.kafka, stop) else { return Ok(true) };
 
     // Set once all is done, so that nobody waits for a store any more.
     let abandon = Arc::new(AtomicBool::new(false));
@@ -165,6 +165,18 @@ fn check_topics(kafka: &KafkaConfig, topics: &[&str], stop: &AtomicBool) -> anyh
 /// What each topic got when `weir topics create` made it.
 fn incarnations(kafka: &KafkaConfig) -> anyhow::Result<BTreeMap<String, String>> {
     Ok(crate::topics::incarnations(kafka)?.into_iter().map(|(topic, incarnation)| (topic, incarnation.id)).collect())
+}
+
+/// The same once Kafka answers; none if the process is told to stop before.
+fn await_incarnations(kafka: &KafkaConfig, stop: &AtomicBool) -> Option<BTreeMap<String, String>> {
+    while !stop.load(Ordering::Relaxed) {
+        match incarnations(kafka) {
+            Ok(incarnations) => return Some(incarnations),
+            Err(error) => tracing::warn!("Kafka does not tell of its topics, and is asked again: {error:#}"),
+        }
+        thread::sleep(LOOK);
+    }
+    None
 }
 
 /// A topic that is another now.

@@ -219,10 +219,12 @@ impl Deployment {
 
     /// Copies the logs to where they stay.
     pub fn keep_logs(&self) {
+        let kept = kept(&self.settings.name);
+        std::fs::create_dir_all(&kept).unwrap();
         for (name, log) in self.logs() {
-            keep(&self.settings.name, &name, &log);
+            std::fs::write(kept.join(name), log).unwrap();
         }
-        keep(&self.settings.name, "store.log", &self.proxy.log().join("\n"));
+        std::fs::write(kept.join("store.log"), self.proxy.log().join("\n")).unwrap();
     }
 
     /// What each program wrote, by the name of its log.
@@ -256,11 +258,9 @@ impl Drop for Deployment {
     }
 }
 
-/// Writes a log of a deployment to where it stays.
-pub fn keep(deployment: &str, name: &str, log: &str) {
-    let kept = Path::new(env!("CARGO_TARGET_TMPDIR")).join(deployment);
-    std::fs::create_dir_all(&kept).unwrap();
-    std::fs::write(kept.join(name), log).unwrap();
+/// The folder of what stays of a deployment that went wrong.
+pub fn kept(deployment: &str) -> PathBuf {
+    Path::new(env!("CARGO_TARGET_TMPDIR")).join(deployment)
 }
 
 /// Asks how far the processors are.

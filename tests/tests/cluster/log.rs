@@ -2,15 +2,18 @@
 //! something on its way when a program dies.
 
 use std::path::PathBuf;
+use std::sync::Mutex;
 use std::time::{Duration, Instant};
 
 use prost::Message as _;
-use rdkafka::ClientConfig;
-use rdkafka::producer::{BaseRecord, DefaultProducerContext, Producer as _, ThreadedProducer};
+use rdkafka::config::RDKafkaLogLevel;
+use rdkafka::message::DeliveryResult;
+use rdkafka::producer::{BaseRecord, Producer as _, ProducerContext, ThreadedProducer};
+use rdkafka::{ClientConfig, ClientContext};
 use weir_agent::{Batcher, Merge, Merged};
 use weir_contract::{PacketBatch, topics};
 
-use crate::deployment::LIMIT;
+use crate::deployment::{LIMIT, kept};
 
 /// Bytes of a batch: some packets.
 const BATCH_BYTES: usize = 4000;
@@ -42,10 +45,30 @@ pub fn woven(of_sensors: Vec<Vec<PacketBatch>>) -> Vec<PacketBatch> {
     }
 }
 
+/// Keeps what the producer's library says.
+#[derive(Default)]
+struct Words(Mutex<Vec<String>>);
+
+impl ClientContext for Words {
+    fn log(&self, _: RDKafkaLogLevel, facility: &str, message: &str) {
+        self.0.lock().unwrap().push(format!("{facility}: {message}"));
+    }
+}
+
+impl ProducerContext for Words {
+    type DeliveryOpaque = ();
+
+    fn delivery(&self, _: &DeliveryResult<'_>, (): ()) {}
+}
+
 /// Writes batches evenly over a time, whatever becomes of the broker meanwhile.
 pub fn write(mut client: ClientConfig, prefix: &str, batches: &[PacketBatch], time: Duration) {
-    let producer: ThreadedProducer<DefaultProducerContext> =
-        client.set("enable.idempotence", "true").set("message.timeout.ms", "0").create().unwrap();
+    let producer: ThreadedProducer<Words> = client
+        .set("enable.idempotence", "true")
+        .set("message.timeout.ms", "0")
+        .set("debug", "eos,topic,broker")
+        .create_with_context(Words::default())
+        .unwrap();
     let topic = topics::packets(prefix);
     let begun = Instant::now();
     let share = time / u32::try_from(batches.len().max(1)).unwrap();
@@ -58,5 +81,10 @@ pub fn write(mut client: ClientConfig, prefix: &str, batches: &[PacketBatch], ti
             .map_err(|e| e.0)
             .unwrap();
     }
-    producer.flush(LIMIT).unwrap();
+    let flushed = producer.flush(LIMIT);
+    if flushed.is_err() {
+        std::fs::create_dir_all(kept(prefix)).unwrap();
+        std::fs::write(kept(prefix).join("writer.log"), producer.context().0.lock().unwrap().join("\n")).unwrap();
+    }
+    flushed.unwrap();
 }

@@ -5,6 +5,7 @@
 
 mod agent;
 mod chaos;
+mod checker;
 mod deployment;
 mod end_to_end;
 mod log;

@@ -14,7 +14,7 @@ use weir_contract::PacketBatch;
 use weir_tests::fault_proxy::Fault;
 use weir_tests::kafka::Kafka;
 
-use crate::deployment::{Cluster, Deployment, LIMIT, Settings, keep, own_captures};
+use crate::deployment::{Cluster, Deployment, LIMIT, Settings, kept, own_captures};
 use crate::log;
 use crate::records::Records;
 use plan::{Act, Plan, VIOLENCE};
@@ -76,7 +76,7 @@ fn is_right(cluster: &mut Cluster, seed: u64, traffic: &Traffic) -> bool {
     }
     let is_right = outcome.is_ok_and(|outcome| outcome.is_right);
     if !is_right {
-        keep(&name(seed), "broker.log", &cluster.kafka.process().log());
+        cluster.kafka.keep(&kept(&name(seed)));
     }
     is_right
 }
