@@ -3,7 +3,7 @@
 use weir_service::metrics::{Kind, Label, Metric, SECONDS};
 
 /// Why workers begin anew.
-pub const RESTARTS: &[&str] = &["aborted", "consumer", "fenced", "hanging", "panic", "restore"];
+pub const RESTARTS: &[&str] = &["aborted", "consumer", "fenced", "gap", "hanging", "panic", "restore"];
 
 const PARTITION: &[Label] = &[Label { name: "partition", values: &[] }];
 const TYPE: &[Label] = &[Label { name: "type", values: &[] }];

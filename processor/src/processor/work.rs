@@ -1,7 +1,7 @@
 //! What one worker has in hand: its partitions, and the transaction they write into.
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::{Duration, Instant, SystemTime, UNIX_EPOCH},
 };
@@ -94,6 +94,15 @@ struct Held {
     was_live: bool,
 }
 
+/// What a worker's life has learnt that is in no topic, for the next one.
+#[derive(Default)]
+pub(super) struct Lessons {
+    /// What engines of this process panicked at.
+    skips: Vec<(u32, Skipped)>,
+    /// Offsets of messages, by partition, before which others were missing.
+    gaps: BTreeSet<(u32, i64)>,
+}
+
 /// What a worker has in hand.
 pub(super) struct Work {
     shared: Arc<Shared>,
@@ -107,8 +116,7 @@ pub(super) struct Work {
     group: Option<ConsumerGroupMetadata>,
     /// What went wrong where nobody could be told.
     trouble: Option<Trouble>,
-    /// What engines of this process panicked at.
-    skips: Vec<(u32, Skipped)>,
+    lessons: Lessons,
     is_closing: bool,
     committed_at: Duration,
     interval: Duration,
@@ -119,13 +127,7 @@ pub(super) struct Work {
 }
 
 impl Work {
-    pub(super) fn new(
-        shared: &Arc<Shared>,
-        number: u32,
-        outgoing: Outgoing,
-        reader: Reader,
-        skips: Vec<(u32, Skipped)>,
-    ) -> Self {
+    pub(super) fn new(shared: &Arc<Shared>, number: u32, outgoing: Outgoing, reader: Reader, lessons: Lessons) -> Self {
         let settings = &shared.settings;
         let partition_count = shared.topics.partition_count;
         let share = |all: usize| (all / usize::try_from(partition_count).unwrap_or(1).max(1)).max(1);
@@ -154,7 +156,7 @@ impl Work {
             partitions: BTreeMap::new(),
             group: None,
             trouble: None,
-            skips,
+            lessons,
             is_closing: false,
             committed_at: shared.now(),
             interval: settings.commit_interval.0,
@@ -221,7 +223,7 @@ impl Work {
         let mut from = TopicPartitionList::new();
         for (number, kept) in kept {
             let (start, end) = self.reader.ask(|| watermarks(consumer, &self.rules.topic, number))?;
-            let skips = self.skips.iter().filter(|(of, _)| *of == number).map(|(_, skipped)| skipped.clone());
+            let skips = self.lessons.skips.iter().filter(|(of, _)| *of == number).map(|(_, skipped)| skipped.clone());
             let restored =
                 Partition::restore(number, &self.rules, &kept, (start, end), skips.collect(), self.shared.now());
             let (partition, notes) = restored.map_err(|failure| Trouble::Fatal(failure.to_string()))?;
@@ -268,11 +270,11 @@ impl Work {
     }
 
     /// Drops what is in hand. What follows is for the broker and for whoever comes next.
-    pub(super) fn close(&mut self) -> Vec<(u32, Skipped)> {
+    pub(super) fn close(&mut self) -> Lessons {
         self.is_closing = true;
         self.forget();
         self.outgoing.abort();
-        std::mem::take(&mut self.skips)
+        std::mem::take(&mut self.lessons)
     }
 
     fn forget(&mut self) {
@@ -295,6 +297,14 @@ impl Work {
         };
         for _ in 0..COMMITS_BEFORE {
             let Some(held) = self.partitions.get_mut(&number) else { return Ok(()) };
+            // Agents write no transactions, so offsets follow one another. What the client passed over is asked for again
+            // once, by another client; if it is missing for that one too, it isn't there.
+            let (next, offset) = (held.partition.next(), view.offset);
+            if offset > next && self.lessons.gaps.insert((number, offset)) {
+                let what =
+                    format!("partition {number}: offset {offset} came where {next} was awaited; it is read again");
+                return Err(Trouble::restart("gap", what));
+            }
             let begun = Instant::now();
             match held.partition.take(&view, &mut self.outgoing) {
                 Ok(Taken::CommitFirst) => self.commit(false)?,
@@ -325,7 +335,7 @@ impl Work {
                         "partition {partition} offset {}, packet {:?}: the engine panicked: {}; it is left out from now on",
                         skipped.offset, skipped.packet_number, skipped.reason
                     );
-                    self.skips.push((partition, skipped));
+                    self.lessons.skips.push((partition, skipped));
                     return Err(Trouble::restart("panic", what));
                 }
                 Err(failure) => return Err(Trouble::Fatal(failure.to_string())),

@@ -14,13 +14,12 @@ use rdkafka::{
     consumer::{BaseConsumer, Consumer as _},
     error::{KafkaError, RDKafkaErrorCode},
 };
-use weir_contract::record::Skipped;
 
 use super::{
     Shared, Trouble,
     outgoing::Outgoing,
     restore::Reader,
-    work::{Listener, Work},
+    work::{Lessons, Listener, Work},
 };
 
 /// The longest a poll waits, so that the stop flag is seen.
@@ -34,11 +33,11 @@ const LONG_LIFE: Duration = Duration::from_secs(60);
 
 /// Works until the process is to stop.
 pub(super) fn run(shared: &Arc<Shared>, number: u32) {
-    let mut skips = Vec::new();
+    let mut lessons = Lessons::default();
     let mut pause = PAUSE.0;
     loop {
         let begun = Instant::now();
-        match live(shared, number, &mut skips) {
+        match live(shared, number, &mut lessons) {
             Ok(()) | Err(Trouble::Stopped) => return,
             Err(Trouble::Fatal(why)) => {
                 tracing::error!(worker = number, "{why}");
@@ -72,13 +71,13 @@ pub(super) fn run(shared: &Arc<Shared>, number: u32) {
 }
 
 /// One life of a worker, from joining the group until it has to begin anew.
-fn live(shared: &Arc<Shared>, number: u32, skips: &mut Vec<(u32, Skipped)>) -> Result<(), Trouble> {
+fn live(shared: &Arc<Shared>, number: u32, lessons: &mut Lessons) -> Result<(), Trouble> {
     let settings = &shared.settings;
     let name = format!("{}-{number}", settings.instance);
     // First of all: it ends what the worker of that name before had begun.
     let outgoing = Outgoing::start(shared, &shared.transactional_id(&name))?;
     let reader = Reader::start(shared)?;
-    let work = Work::new(shared, number, outgoing, reader, std::mem::take(skips));
+    let work = Work::new(shared, number, outgoing, reader, std::mem::take(lessons));
     let session_ms = settings.session_timeout.as_millis();
     let mut client = shared.client.clone();
     client
@@ -102,7 +101,7 @@ fn live(shared: &Arc<Shared>, number: u32, skips: &mut Vec<(u32, Skipped)>) -> R
         .create_with_context(Listener::new(shared, work))
         .map_err(|error| Trouble::Fatal(format!("a consumer can't be made: {error}")))?;
     let done = join(shared, &consumer).and_then(|()| poll(shared, &consumer));
-    *skips = consumer.context().work().close();
+    *lessons = consumer.context().work().close();
     done
 }
 

@@ -3,7 +3,7 @@
 use std::{collections::BTreeSet, path::Path, process::Command, time::Duration};
 
 use prost::Message as _;
-use rdkafka::producer::Producer as _;
+use rdkafka::producer::{BaseProducer, BaseRecord, Producer as _};
 use weir_contract::{
     PacketBatch, RecordType,
     record::{CaptureLoss, CaptureLossReason},
@@ -50,6 +50,29 @@ fn messages_that_are_no_batches_are_put_aside_and_batches_that_never_came_are_to
     let offsets: BTreeSet<_> = letters.iter().map(|letter| letter.offset).collect();
     assert_eq!((letters.len(), offsets), (2, BTreeSet::from([0, 2])));
     assert!(letters.iter().any(|letter| letter.reason.contains("no packet batch")), "{letters:?}");
+}
+
+/// A gap as it would be if the client passed over messages: here markers of a transaction are where they would have been.
+#[test]
+fn offsets_that_are_missing_are_asked_for_again_once() {
+    let cluster = Cluster::new("gap", 1);
+    let traffic = cluster.traffic(1);
+    let producer: BaseProducer = kafka().client().set("transactional.id", "gap").create().unwrap();
+    producer.init_transactions(LIMIT).unwrap();
+    for half in traffic.batches.chunks(traffic.batches.len().div_ceil(2)) {
+        producer.begin_transaction().unwrap();
+        for batch in half {
+            let value = batch.encode_to_vec();
+            let topic = cluster.topic("packets");
+            producer.send(BaseRecord::<(), _>::to(&topic).partition(0).payload(&value)).map_err(|(e, _)| e).unwrap();
+        }
+        producer.commit_transaction(LIMIT).unwrap();
+    }
+    let mut processor = cluster.processor("p0", &[]);
+    cluster.wait_for(&traffic, LIMIT);
+    processor.stop_within(Duration::from_secs(20));
+    cluster.assert_exact(&traffic);
+    assert_eq!(processor.log().matches("was awaited; it is read again").count(), 1, "{}", processor.log());
 }
 
 #[test]
