@@ -86,8 +86,8 @@ pub(super) struct Outgoing {
 }
 
 impl Outgoing {
-    /// A producer that has put an end to whatever the one before of the same transactional id had begun, as far as its coordinator
-    /// knows.
+    /// A producer that has put an end to whatever the one before of the same transactional id had begun, as far as its
+    /// coordinator knows.
     pub(super) fn start(shared: &Arc<Shared>, id: &str) -> Result<Self, Trouble> {
         let settings = &shared.settings;
         let mut client: ClientConfig = shared.client.clone();

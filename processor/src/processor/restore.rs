@@ -19,8 +19,8 @@ use super::{Shared, Trouble, hanging, state::Kept, topics::Topics};
 /// How long one question to brokers may take.
 pub(super) const ASK: Duration = Duration::from_secs(5);
 
-/// Reads partitions of `weir-state`, and asks how far any partition is. The answer to a question waits for a fetch on the same
-/// connection, half a second where nothing comes: so the worker's own consumer is not asked.
+/// Reads partitions of `weir-state`, and asks how far any partition is. The answer to a question waits for a fetch on
+/// the same connection, half a second where nothing comes: so the worker's own consumer is not asked.
 pub(super) struct Reader {
     shared: Arc<Shared>,
     /// Sees what is committed, up to where the first transaction begins that is open.

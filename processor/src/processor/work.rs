@@ -297,8 +297,8 @@ impl Work {
         };
         for _ in 0..COMMITS_BEFORE {
             let Some(held) = self.partitions.get_mut(&number) else { return Ok(()) };
-            // Agents write no transactions, so offsets follow one another. What the client passed over is asked for again
-            // once, by another client; if it is missing for that one too, it isn't there.
+            // Agents write no transactions, so offsets follow one another. What the client passed over is asked for
+            // again once, by another client; if it is missing for that one too, it isn't there.
             let (next, offset) = (held.partition.next(), view.offset);
             if offset > next && self.lessons.gaps.insert((number, offset)) {
                 let what =

@@ -138,8 +138,8 @@ impl Deployment {
         self.start(command, sensor)
     }
 
-    /// Has the transaction aborted that a processor has open, if any, as a second process of that name does. Brokers that
-    /// don't answer at once are not waited for.
+    /// Has the transaction aborted that a processor has open, if any, as a second process of that name does. Brokers
+    /// that don't answer at once are not waited for.
     pub fn abort_transaction(&self, instance: &str) {
         let producer: BaseProducer = ClientConfig::new()
             .set("bootstrap.servers", &self.brokers)

@@ -1,6 +1,7 @@
 //! `weir-packets` written by the test itself, in small batches and at its own pace: so that there is always
 //! something on its way when a program dies.
 
+use std::collections::BTreeSet;
 use std::path::PathBuf;
 use std::sync::Mutex;
 use std::time::{Duration, Instant};
@@ -13,7 +14,10 @@ use rdkafka::{ClientConfig, ClientContext};
 use weir_agent::{Batcher, Merge, Merged};
 use weir_contract::{PacketBatch, topics};
 
-use crate::deployment::{LIMIT, kept};
+use crate::deployment::kept;
+
+/// How long all may take to be delivered: on a machine that is busy each start of a broker takes a minute.
+const DELIVERED_WITHIN: Duration = Duration::from_secs(600);
 
 /// Bytes of a batch: some packets.
 const BATCH_BYTES: usize = 4000;
@@ -70,7 +74,7 @@ pub fn write(mut client: ClientConfig, prefix: &str, batches: &[PacketBatch], ti
         .create_with_context(Words::default())
         .unwrap();
     let topic = topics::packets(prefix);
-    let begun = Instant::now();
+    let (begun, mut begun_in) = (Instant::now(), BTreeSet::new());
     let share = time / u32::try_from(batches.len().max(1)).unwrap();
     for (number, batch) in (0..).zip(batches) {
         std::thread::sleep((share * number).saturating_sub(begun.elapsed()));
@@ -80,8 +84,12 @@ pub fn write(mut client: ClientConfig, prefix: &str, batches: &[PacketBatch], ti
             .send(BaseRecord::<(), Vec<u8>>::to(&topic).partition(partition).payload(&value))
             .map_err(|e| e.0)
             .unwrap();
+        if begun_in.insert(partition) {
+            // As agents do: a broker takes any batch for the first one.
+            producer.flush(DELIVERED_WITHIN).unwrap();
+        }
     }
-    let flushed = producer.flush(LIMIT);
+    let flushed = producer.flush(DELIVERED_WITHIN);
     if flushed.is_err() {
         std::fs::create_dir_all(kept(prefix)).unwrap();
         std::fs::write(kept(prefix).join("writer.log"), producer.context().0.lock().unwrap().join("\n")).unwrap();

@@ -52,7 +52,7 @@ fn messages_that_are_no_batches_are_put_aside_and_batches_that_never_came_are_to
     assert!(letters.iter().any(|letter| letter.reason.contains("no packet batch")), "{letters:?}");
 }
 
-/// A gap as it would be if the client passed over messages: here markers of a transaction are where they would have been.
+/// A gap as it would be if the client passed over messages: markers of a transaction are where they would have been.
 #[test]
 fn offsets_that_are_missing_are_asked_for_again_once() {
     let cluster = Cluster::new("gap", 1);
