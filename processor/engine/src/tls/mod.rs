@@ -3,6 +3,9 @@
 //!
 //! Whoever unwraps a ClientHello gives its body to [`client_hello`], that of a ServerHello to
 //! [`server_hello`]; or, for the summary of a session too, all messages to a [`Session`].
+//!
+//! Own code on [`Cursor`](crate::Cursor) and not the crate tls-parser: that gives a message whole or not at all,
+//! and builds lists of what is read here where it lies.
 
 mod cipher_suites;
 mod client_hello;

@@ -1,9 +1,11 @@
 //! Associations, and datagrams that are lost, doubled or lie.
 
-use weir_contract::record;
+use proptest::prelude::*;
+use weir_contract::{PacketBatch, Selection, record};
 
 use super::Dtls;
 use crate::{
+    Engine, Limits,
     datagram::{Datagram as _, Probe},
     testing::{self, ETHERNET, Records, udp, udp_back},
     tls::tests::{extension, hello, list},
@@ -69,12 +71,38 @@ fn session() -> Vec<(bool, Vec<u8>)> {
     datagrams
 }
 
-fn decode(datagrams: &[(bool, Vec<u8>)]) -> Records {
+fn frames(datagrams: &[(bool, Vec<u8>)]) -> Vec<Vec<u8>> {
     let frames = datagrams.iter().map(|(from_client, bytes)| match from_client {
         true => udp(40_000, 4433, bytes),
         false => udp_back(4433, 40_000, bytes),
     });
-    testing::decode(ETHERNET, &frames.collect::<Vec<_>>())
+    frames.collect()
+}
+
+fn decode(datagrams: &[(bool, Vec<u8>)]) -> Records {
+    testing::decode(ETHERNET, &frames(datagrams))
+}
+
+/// As [`decode`], by an engine that is saved and restored after each packet.
+fn decode_with_snapshots(datagrams: &[(bool, Vec<u8>)]) -> Records {
+    let limits = Limits::per_partition(1);
+    let mut records = Records::default();
+    let mut engine = Engine::new(0, limits, Selection::all());
+    for (number, frame) in (1..).zip(frames(datagrams)) {
+        let batch = testing::batch_at(ETHERNET, &[(1_000_000_000 + (number - 1) * 1_000_000, frame)]);
+        let batch = PacketBatch {
+            sequence: number,
+            first_packet_number: number,
+            packets_before: number - 1,
+            end_of_capture: false,
+            watermark_ns: 0,
+            ..batch
+        };
+        engine.push(&batch, &mut records).unwrap();
+        engine = Engine::restore(&engine.snapshot(), limits, Selection::all()).unwrap();
+    }
+    engine.finish("test", 1, &mut records);
+    records
 }
 
 /// What a session's records say, without times.
@@ -202,6 +230,28 @@ fn what_is_not_dtls_is_not_taken_for_it() {
     }
     assert_eq!(Dtls::probe(&record(22, 0, &[14, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0])), Probe::No);
     assert_eq!(Dtls::probe(&[hello, &b"x"[..]].concat()), Probe::No);
+}
+
+proptest! {
+    #[test]
+    fn a_session_with_wrong_and_doubled_bytes_survives_snapshots(
+        edits in prop::collection::vec((any::<prop::sample::Index>(), 0..300usize, prop::sample::select(&[0u8, 1, 2, 22, 0xff])), 0..6),
+        again in prop::collection::vec(any::<prop::sample::Index>(), 0..6),
+    ) {
+        let mut datagrams = session();
+        for (datagram, at, value) in edits {
+            let (_, bytes) = datagram.get_mut(&mut datagrams);
+            let at = at % bytes.len();
+            bytes[at] = value;
+        }
+        for datagram in again {
+            let again = datagram.get(&datagrams).clone();
+            datagrams.insert(datagram.index(datagrams.len()), again);
+        }
+        let (whole, saved) = (decode(&datagrams), decode_with_snapshots(&datagrams));
+        prop_assert_eq!(facts(&saved), facts(&whole));
+        prop_assert_eq!(saved.weirds(), whole.weirds());
+    }
 }
 
 #[test]
