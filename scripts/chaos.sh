@@ -1,7 +1,8 @@
 #!/usr/bin/env bash
 # Kills, freezes and cuts off agents, processors, sinks, Kafka and the S3 store at random moments, and compares the
 # records with those of an undisturbed run: SEEDS (200) runs, the first with FIRST_SEED (1). A run that goes wrong is
-# repeated with FIRST_SEED=its-seed SEEDS=1; its logs stay in target/tmp/chaos-SEED.
+# repeated with FIRST_SEED=its-seed SEEDS=1; its logs stay in target/tmp/chaos-SEED, the broker's among them, and the
+# segments of all partitions.
 source "$(dirname "${BASH_SOURCE[0]}")/common.sh"
 
 export SEEDS=${SEEDS:-200} FIRST_SEED=${FIRST_SEED:-1}

@@ -13,7 +13,8 @@
 //! - At the begin of a life ([`settle`]) it waits until nothing is open any more of what was in any topic then. What
 //!   stays open it ends itself, by a transaction of the same producer that writes to those partitions and is aborted.
 //!   A transactional id of its own for each life would not do: nobody would be left to end the transaction, and readers
-//!   would wait for it for ever.
+//!   would wait for it for ever. Nor would it do to write to `weir-state` before all else in each transaction: whoever
+//!   restores a partition would wait instead of going on, at the price of a round trip, but nothing would end.
 //!
 //! That abort is right whatever the transaction was meant to become: nobody has seen anything of it, its progress
 //! neither, so all of it is decoded again. One case remains: a commit that got its markers in some partitions, that of
