@@ -7,7 +7,7 @@ need_build_tools
 
 say "Building"
 cargo build --release --locked --package weir
-cargo build --release --locked --package weir-tests --example limits
+cargo build --release --locked --package weir-tests --example limits --example parsers
 
 captures=("$@")
 if [[ ${#captures[@]} -eq 0 ]]; then
@@ -26,6 +26,9 @@ fi
 
 say "Measuring"
 python3 tests/bench.py "$target/release/weir" "$target/release/examples/limits" "${captures[@]}"
+
+say "What each parser costs a byte"
+"$target/release/examples/parsers" tests/captures/{dns-types,mdns,llmnr,nbns,ntp,snmp,syslog,tftp,dhcpv4,dhcpv6,quic,ssh,http,tls}.pcap
 
 if [[ $(id -u) -eq 0 ]]; then
     need_program tcpreplay tcpreplay
