@@ -3,6 +3,7 @@
 use prost::Message as _;
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::sync::OnceLock;
 use std::time::Duration;
 use weir_agent::{Batcher, Merge, Merged};
 use weir_contract::{MAX_BATCH_BYTES, PacketBatch, topics};
@@ -12,6 +13,18 @@ use weir_tests::process::{Process, Scratch};
 
 /// How long anything may take on a busy machine.
 pub const LIMIT: Duration = Duration::from_secs(60);
+
+/// One broker for all tests that do nothing to it, each with topics of its own.
+pub fn kafka() -> &'static Kafka {
+    static KAFKA: OnceLock<Kafka> = OnceLock::new();
+    KAFKA.get_or_init(Kafka::start)
+}
+
+/// The same for those that log in.
+pub fn secured_kafka() -> &'static Kafka {
+    static KAFKA: OnceLock<Kafka> = OnceLock::new();
+    KAFKA.get_or_init(Kafka::start_secured)
+}
 
 /// A capture of the project's own.
 pub fn capture(name: &str) -> PathBuf {
