@@ -7,6 +7,8 @@ mod hanging;
 pub mod metrics;
 mod outgoing;
 pub mod partition;
+#[cfg(test)]
+mod poison_tests;
 mod restore;
 mod settings;
 pub mod sink;

@@ -305,6 +305,8 @@ pub(super) enum Sent {
 
 impl Outbox for Outgoing {
     fn record(&mut self, partition: u32, record_type: RecordType, bytes: &[u8]) -> Result<(), TooLarge> {
+        #[cfg(test)]
+        super::poison_tests::panic_at(bytes);
         let shared = Arc::clone(&self.shared);
         let Some((topic, count)) = shared.topics.of(record_type) else { return Ok(()) };
         self.until_poll -= 1;
