@@ -23,6 +23,8 @@ pub struct Expected {
     pub quic: Vec<Message>,
     /// Hellos and certificates of TLS and DTLS.
     pub handshakes: Vec<Handshake>,
+    /// Requests and responses of HTTP; `sender` and `receiver` are the first fields.
+    pub http: Vec<Message>,
     /// Headers of the first packets: frame, protocol, fields.
     pub headers: Vec<(u64, String, Fields)>,
 }
@@ -77,7 +79,7 @@ impl Expected {
     }
 }
 
-/// Reads the five files of expectations in `folder`.
+/// Reads the files of expectations in `folder`.
 pub fn load(folder: &Path) -> BTreeMap<String, Expected> {
     let mut files = BTreeMap::new();
     load_layers(&folder.join("layers.tsv.gz"), &mut files);
@@ -102,6 +104,16 @@ pub fn load(folder: &Path) -> BTreeMap<String, Expected> {
         };
         let handshake = Handshake { sender: string(&line["s"]), receiver: string(&line["d"]), message };
         files.get_mut(file).expect("every file is in layers.tsv.gz").handshakes.push(handshake);
+    });
+    for_each_json(&folder.join("http.jsonl.gz"), |file, line| {
+        let ends = [("sender", "s"), ("receiver", "d")].map(|(name, key)| (name.to_owned(), string(&line[key])));
+        let message = Message {
+            frame: number(&line["n"]),
+            protocol: "http".to_owned(),
+            fields: ends.into_iter().chain(fields(&line["f"])).collect(),
+            sections: BTreeMap::new(),
+        };
+        files.get_mut(file).expect("every file is in layers.tsv.gz").http.push(message);
     });
     for_each_json(&folder.join("headers.jsonl.gz"), |file, line| {
         let headers = &mut files.get_mut(file).expect("every file is in layers.tsv.gz").headers;

@@ -14,6 +14,7 @@ mod dns;
 mod expected;
 mod explained;
 mod headers;
+mod http;
 mod layers;
 mod messages;
 mod quic;
@@ -121,6 +122,7 @@ fn differences(captures: &Path, file: &str, expected: &Expected) -> Vec<(Differe
         found.extend(messages::differences(file, expected, &decoded));
         found.extend(quic::differences(file, expected, &decoded));
         found.extend(tls::differences(file, expected, &decoded));
+        found.extend(http::differences(file, expected, &decoded));
     }
     found
 }
