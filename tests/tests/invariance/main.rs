@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 mod decoding;
+mod releases;
 mod slices;
 
 use std::path::PathBuf;
