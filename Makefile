@@ -26,8 +26,7 @@ fuzz: ## Run each fuzz target for SECONDS_EACH seconds (300)
 	@scripts/fuzz.sh
 
 fmt: ## Format the code
-	@cargo fmt --all
-	@cargo fmt --manifest-path fuzz/Cargo.toml
+	@git ls-files '*.rs' | xargs rustfmt --edition 2024
 
 docs: ## Write the pages of docs/ that are generated, and the code's own documentation
 	@scripts/docs.sh

@@ -22,12 +22,7 @@ impl Datagram for Mdns {
         dns::probe(bytes, Flavour::Mdns)
     }
 
-    fn parse(
-        input: Cursor<'_>,
-        context: &mut Context,
-        _: &mut Self::State,
-        out: &mut Output,
-    ) -> Result<(), Malformed> {
+    fn parse(input: Cursor<'_>, context: &mut Context, _: &mut Self::State, out: &mut Output) -> Result<(), Malformed> {
         dns::parse(input, Flavour::Mdns, context.ts_ns, None, out)
     }
 }

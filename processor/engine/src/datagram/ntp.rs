@@ -3,7 +3,7 @@
 
 use std::net::Ipv4Addr;
 
-use weir_contract::{record, WeirdReason, text::push_escaped};
+use weir_contract::{WeirdReason, record, text::push_escaped};
 
 use super::{Context, Datagram, Probe, Requests};
 use crate::{

@@ -88,7 +88,8 @@ impl Datagram for Tftp {
 fn has_known_mode(request: &[u8]) -> bool {
     let mut texts = request.split(|&byte| byte == 0);
     let is_named = texts.next().is_some_and(|name| !name.is_empty());
-    let is_mode = |text: &[u8]| [&b"octet"[..], b"netascii", b"mail"].iter().any(|mode| text.eq_ignore_ascii_case(mode));
+    let is_mode =
+        |text: &[u8]| [&b"octet"[..], b"netascii", b"mail"].iter().any(|mode| text.eq_ignore_ascii_case(mode));
     // A text is whole if another one follows, be it the empty one behind the last NUL.
     is_named && texts.next().is_some_and(is_mode) && texts.next().is_some()
 }
@@ -256,14 +257,17 @@ mod tests {
     fn a_transfer_from_another_port_answers_its_request() {
         let mut block = vec![0, 3, 0, 1];
         block.resize(4 + 1428, 0xaa);
-        let records = testing::decode(testing::ETHERNET, &[
-            udp(2000, 69, REQUEST),
-            udp_back(3000, 2000, b"\0\x06blksize\x001428\0tsize\x001500\0"),
-            udp(2000, 3000, &[0, 4, 0, 0]),
-            udp_back(3000, 2000, &block),
-            udp(2000, 3000, &[0, 4, 0, 1]),
-            udp_back(3000, 2000, &[0, 3, 0, 2, 1, 2, 3]),
-        ]);
+        let records = testing::decode(
+            testing::ETHERNET,
+            &[
+                udp(2000, 69, REQUEST),
+                udp_back(3000, 2000, b"\0\x06blksize\x001428\0tsize\x001500\0"),
+                udp(2000, 3000, &[0, 4, 0, 0]),
+                udp_back(3000, 2000, &block),
+                udp(2000, 3000, &[0, 4, 0, 1]),
+                udp_back(3000, 2000, &[0, 3, 0, 2, 1, 2, 3]),
+            ],
+        );
         let messages = records.of::<record::Tftp>();
         let [request, oack, ack0, data1, ack1, data2] = &messages[..] else { panic!("six messages: {messages:?}") };
         assert_eq!((request.operation_name.as_str(), request.file_name.as_str()), ("read", "boot/pxelinux.0"));
@@ -282,12 +286,15 @@ mod tests {
 
     #[test]
     fn a_server_may_answer_from_port_69() {
-        let records = testing::decode(testing::ETHERNET, &[
-            udp(2000, 69, b"\0\x02log\0netascii\0"),
-            udp_back(69, 2000, &[0, 4, 0, 0]),
-            udp(2000, 69, &[0, 3, 0, 1, b'x']),
-            udp_back(69, 2000, b"\0\x05\0\x03no room\0"),
-        ]);
+        let records = testing::decode(
+            testing::ETHERNET,
+            &[
+                udp(2000, 69, b"\0\x02log\0netascii\0"),
+                udp_back(69, 2000, &[0, 4, 0, 0]),
+                udp(2000, 69, &[0, 3, 0, 1, b'x']),
+                udp_back(69, 2000, b"\0\x05\0\x03no room\0"),
+            ],
+        );
         let messages = records.of::<record::Tftp>();
         let [write, ack, data, error] = &messages[..] else { panic!("four messages") };
         assert_eq!((write.operation_name.as_str(), write.response), ("write", false));

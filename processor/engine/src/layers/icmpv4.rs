@@ -302,7 +302,10 @@ mod tests {
         let message = [&[3, 4, 0, 0, 0, 0, 5, 0xdc][..], &quote()].concat();
         let records = decode(&[&message]);
         let error = &records.of::<record::Icmpv4>()[0];
-        assert_eq!((error.type_name.as_str(), error.code_name.as_str()), ("destination-unreachable", "fragmentation-needed"));
+        assert_eq!(
+            (error.type_name.as_str(), error.code_name.as_str()),
+            ("destination-unreachable", "fragmentation-needed")
+        );
         assert_eq!((error.mtu_bytes, error.original_protocol), (Some(1500), Some(17)));
         assert_eq!((error.original_src_ip.as_str(), error.original_src_port), ("10.0.0.2", Some(5)));
         assert_eq!((error.original_dst_ip.as_str(), error.original_dst_port), ("10.0.0.1", Some(53)));
@@ -317,7 +320,10 @@ mod tests {
             let message = [&[11, 0, 0, 0, 0, 0, 0, 0][..], &quote()[..length]].concat();
             let records = decode(&[&message]);
             let error = &records.of::<record::Icmpv4>()[0];
-            assert_eq!((error.original_protocol.is_some(), error.original_dst_port.is_some()), (length >= 20, length >= 24));
+            assert_eq!(
+                (error.original_protocol.is_some(), error.original_dst_port.is_some()),
+                (length >= 20, length >= 24)
+            );
             assert_eq!(records.weirds(), Vec::<String>::new());
         }
     }
@@ -358,7 +364,8 @@ mod tests {
         assert_eq!((timestamp.originate_timestamp, timestamp.transmit_timestamp), (Some(1), Some(0x8000_0003)));
         assert_eq!(mask.address_mask, "255.255.255.0");
         assert_eq!(routers.router_lifetime_ns, Some(1_800_000_000_000));
-        let entries: Vec<_> = routers.routers.iter().map(|router| (router.address.as_str(), router.preference)).collect();
+        let entries: Vec<_> =
+            routers.routers.iter().map(|router| (router.address.as_str(), router.preference)).collect();
         assert_eq!(entries, [("10.0.0.1", 5), ("10.0.0.2", i64::from(i32::MIN))]);
     }
 

@@ -161,7 +161,10 @@ mod tests {
         assert_eq!(seen, [(1, "query"), (2, "query"), (3, "query"), (1, "report-v1"), (2, "leave")]);
         let times: Vec<_> = igmp.iter().map(|igmp| igmp.max_response_time_ns).collect();
         assert_eq!(times, [None, Some(10_000_000_000), Some(19_200_000_000), None, None]);
-        assert_eq!((igmp[2].suppress, igmp[2].robustness, igmp[2].query_interval_ns), (true, Some(2), Some(125_000_000_000)));
+        assert_eq!(
+            (igmp[2].suppress, igmp[2].robustness, igmp[2].query_interval_ns),
+            (true, Some(2), Some(125_000_000_000))
+        );
         assert_eq!((igmp[2].group.as_str(), igmp[2].sources[0].as_str()), ("239.1.2.3", "10.0.0.9"));
     }
 

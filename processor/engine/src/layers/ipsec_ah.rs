@@ -58,7 +58,10 @@ mod tests {
         short[1] = 0;
         let cut = &authenticated()[..20];
         let records = testing::decode(testing::ETHERNET, &[testing::ipv4(51, &short), testing::ipv4(51, cut)]);
-        let weirds = ["ipsec_ah BadLength: header length is less than 12 bytes", "ipsec_ah Truncated: ends before its fields do"];
+        let weirds = [
+            "ipsec_ah BadLength: header length is less than 12 bytes",
+            "ipsec_ah Truncated: ends before its fields do",
+        ];
         assert_eq!(records.weirds(), weirds);
     }
 }

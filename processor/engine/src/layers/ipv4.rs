@@ -2,7 +2,7 @@
 
 use std::net::{IpAddr, Ipv4Addr};
 
-use weir_contract::{record, WeirdReason};
+use weir_contract::{WeirdReason, record};
 
 use super::{IpHeader, Key, Layer, Next, Walk};
 use crate::{

@@ -113,7 +113,10 @@ mod tests {
         let records = testing::decode(testing::ETHERNET, &frames);
         let [second, first] = &records.of::<record::Ipv6Fragment>()[..] else { panic!("two fragments") };
         assert_eq!((second.fragment_offset_bytes, second.more_fragments, second.identification), (8, false, 7));
-        assert_eq!((first.fragment_offset_bytes, first.more_fragments, first.next_header_name.as_str()), (0, true, "udp"));
+        assert_eq!(
+            (first.fragment_offset_bytes, first.more_fragments, first.next_header_name.as_str()),
+            (0, true, "udp")
+        );
         let connection = &records.of::<record::Connection>()[0];
         assert_eq!((connection.orig_packets, connection.orig_payload_bytes, connection.orig_ip_bytes), (2, 8, 112));
         assert_eq!(records.weirds(), Vec::<String>::new());

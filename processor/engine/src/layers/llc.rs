@@ -166,11 +166,18 @@ mod tests {
     #[test]
     fn the_three_formats_are_told_apart() {
         // NetBIOS: information 3, expecting 5, poll; receiver ready, expecting 5; SABME with poll.
-        let frames = [frame(&[0xf0, 0xf0, 0x06, 0x0b, 1]), frame(&[0xf0, 0xf1, 0x01, 0x0a]), frame(&[0xf0, 0xf0, 0x7f])];
+        let frames =
+            [frame(&[0xf0, 0xf0, 0x06, 0x0b, 1]), frame(&[0xf0, 0xf1, 0x01, 0x0a]), frame(&[0xf0, 0xf0, 0x7f])];
         let records = testing::decode(testing::ETHERNET, &frames);
         let [i, s, u] = &records.of::<record::Llc>()[..] else { panic!("three headers") };
-        assert_eq!((i.format.as_str(), i.send_sequence, i.receive_sequence, i.poll_final), ("i", Some(3), Some(5), true));
-        assert_eq!((s.command_name.as_str(), s.send_sequence, s.receive_sequence, s.response), ("rr", None, Some(5), true));
+        assert_eq!(
+            (i.format.as_str(), i.send_sequence, i.receive_sequence, i.poll_final),
+            ("i", Some(3), Some(5), true)
+        );
+        assert_eq!(
+            (s.command_name.as_str(), s.send_sequence, s.receive_sequence, s.response),
+            ("rr", None, Some(5), true)
+        );
         assert_eq!((u.command_name.as_str(), u.control, u.poll_final), ("sabme", 0x7f, true));
         assert_eq!(records.of::<record::Unknown>().len(), 1, "only the first carries a payload");
     }

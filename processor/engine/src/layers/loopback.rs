@@ -62,7 +62,10 @@ mod tests {
         // AF_APPLETALK.
         let records = testing::decode(108, &[vec![0, 0, 0, 16, 1, 2, 3]]);
         let unknown = &records.of::<record::Unknown>()[0];
-        assert_eq!((unknown.key.as_str(), unknown.value, unknown.head.as_slice()), ("address_family", 16, &[1, 2, 3][..]));
+        assert_eq!(
+            (unknown.key.as_str(), unknown.value, unknown.head.as_slice()),
+            ("address_family", 16, &[1, 2, 3][..])
+        );
     }
 
     #[test]

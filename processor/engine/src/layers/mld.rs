@@ -131,14 +131,18 @@ mod tests {
         let records = decode(&second);
         let query = &records.of::<record::Mld>()[0];
         assert_eq!((query.version, query.suppress, query.robustness), (2, true, Some(2)));
-        assert_eq!((query.query_interval_ns, &query.sources[..]), (Some(125_000_000_000), &["2001:db8::9".to_owned()][..]));
+        assert_eq!(
+            (query.query_interval_ns, &query.sources[..]),
+            (Some(125_000_000_000), &["2001:db8::9".to_owned()][..])
+        );
         assert_eq!(records.of::<record::Icmpv6>().len(), 1);
     }
 
     #[test]
     fn a_report_of_version_2_lists_groups() {
         let report =
-            [&[143, 0, 0, 0, 0, 0, 0, 2, 4, 0, 0, 0][..], &GROUP, &[5, 1, 0, 1], &GROUP, &SOURCE, &[1, 2, 3, 4]].concat();
+            [&[143, 0, 0, 0, 0, 0, 0, 2, 4, 0, 0, 0][..], &GROUP, &[5, 1, 0, 1], &GROUP, &SOURCE, &[1, 2, 3, 4]]
+                .concat();
         let records = decode(&report);
         let report = &records.of::<record::Mld>()[0];
         let [first, second] = &report.group_records[..] else { panic!("two groups") };

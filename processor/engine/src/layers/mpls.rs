@@ -21,12 +21,8 @@ pub(crate) struct Mpls;
 
 impl Layer for Mpls {
     const NAME: &'static str = "mpls";
-    const KEYS: &'static [Key] = &[
-        Key::EtherType(0x8847),
-        Key::EtherType(0x8848),
-        Key::IpProtocol(137),
-        Key::UdpPort(6635),
-    ];
+    const KEYS: &'static [Key] =
+        &[Key::EtherType(0x8847), Key::EtherType(0x8848), Key::IpProtocol(137), Key::UdpPort(6635)];
 
     /// A stack with a bottom, and IP or Ethernet below it.
     fn accepts(bytes: &[u8]) -> bool {
@@ -50,9 +46,8 @@ impl Layer for Mpls {
             }
         }
         read?;
-        let encapsulation = innermost
-            .label
-            .map_or(walk.encapsulation, |id| Encapsulation { kind: EncapsulationKind::Mpls, id });
+        let encapsulation =
+            innermost.label.map_or(walk.encapsulation, |id| Encapsulation { kind: EncapsulationKind::Mpls, id });
         let key = match payload {
             Payload::Packet(key) => key,
             Payload::ControlWord => {
@@ -64,7 +59,11 @@ impl Layer for Mpls {
             Payload::Unknown => Key::Unnamed,
         };
         if payload.is_ethernet() || walk.is_in_flow() {
-            return walk.enter_tunnel(Tunnel { kind: "mpls", identifier: innermost.label, encapsulation }, key, input.rest());
+            return walk.enter_tunnel(
+                Tunnel { kind: "mpls", identifier: innermost.label, encapsulation },
+                key,
+                input.rest(),
+            );
         }
         walk.encapsulation = encapsulation;
         Ok(Next::Layer(key, input.rest()))

@@ -1,6 +1,6 @@
 //! UDP (RFC 768): one record per header.
 
-use weir_contract::{record, WeirdReason};
+use weir_contract::{WeirdReason, record};
 
 use super::{Key, Layer, Next, Transport, Walk};
 use crate::{

@@ -124,8 +124,7 @@ impl Header {
                 Some(Format::GroupPolicy)
             }
             (flags, [0, 0, number])
-                if flags & !OTHER_GENERIC_FLAGS == VNI_VALID | NEXT_PROTOCOL
-                    && !next_protocol(number).1.is_empty() =>
+                if flags & !OTHER_GENERIC_FLAGS == VNI_VALID | NEXT_PROTOCOL && !next_protocol(number).1.is_empty() =>
             {
                 Some(Format::GenericProtocol(number))
             }

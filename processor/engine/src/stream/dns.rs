@@ -68,7 +68,8 @@ pub(super) mod tests {
         b"\0\x1d\x12\x34\x01\0\0\x01\0\0\0\0\0\0\x07example\x03com\0\0\x01\0\x01";
 
     /// Its answer: 192.0.2.1.
-    pub(in crate::stream) const ANSWER: &[u8] = b"\0\x2d\x12\x34\x81\x80\0\x01\0\x01\0\0\0\0\x07example\x03com\0\0\x01\0\x01\
+    pub(in crate::stream) const ANSWER: &[u8] =
+        b"\0\x2d\x12\x34\x81\x80\0\x01\0\x01\0\0\0\0\x07example\x03com\0\0\x01\0\x01\
         \xc0\x0c\0\x01\0\x01\0\0\0\x3c\0\x04\xc0\0\x02\x01";
 
     /// Two queries at once and their answers, and one more.
@@ -84,8 +85,12 @@ pub(super) mod tests {
         for length in 0..QUERY.len() {
             assert_eq!(DnsOverTcp::probe(Direction::Originator, &QUERY[..length]), Probe::Unsure);
         }
-        let others: [&[u8]; 4] =
-            [b"GET / HTTP/1.1\r\n", b"\x16\x03\x01\x02\0\x01\0\x01\xfc\x03\x03\x11\x22\x33", b"SSH-2.0-x\r\n....", &[0; 20]];
+        let others: [&[u8]; 4] = [
+            b"GET / HTTP/1.1\r\n",
+            b"\x16\x03\x01\x02\0\x01\0\x01\xfc\x03\x03\x11\x22\x33",
+            b"SSH-2.0-x\r\n....",
+            &[0; 20],
+        ];
         for other in others {
             assert_eq!(DnsOverTcp::probe(Direction::Originator, other), Probe::No);
         }

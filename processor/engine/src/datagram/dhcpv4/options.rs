@@ -6,8 +6,8 @@ use weir_contract::{Spares, WeirdReason, record};
 
 use super::{
     dhcp::{
-        self, push_addresses, push_architectures, push_domains, push_fingerprint, push_item, push_opaque, push_partial_domain,
-        push_text, push_uuid, read_duid, seconds_to_ns,
+        self, push_addresses, push_architectures, push_domains, push_fingerprint, push_item, push_opaque,
+        push_partial_domain, push_text, push_uuid, read_duid, seconds_to_ns,
     },
     names, relay_agent, routes,
 };
@@ -133,11 +133,7 @@ impl Gathered {
     }
 }
 
-fn read_option(
-    option: &record::DhcpOption,
-    record: &mut record::Dhcpv4,
-    spares: &mut Spares,
-) -> Result<(), Malformed> {
+fn read_option(option: &record::DhcpOption, record: &mut record::Dhcpv4, spares: &mut Spares) -> Result<(), Malformed> {
     let mut data = Cursor::new(&option.data);
     match option.code {
         1 => push_ipv4(&mut record.subnet_mask, &mut data)?,

@@ -4,10 +4,7 @@ use std::net::Ipv4Addr;
 
 use weir_contract::{Spares, record};
 
-use super::{
-    dhcp::push_opaque,
-    options::parse_sub_options,
-};
+use super::{dhcp::push_opaque, options::parse_sub_options};
 use crate::{
     cursor::{Cursor, Malformed},
     output::push_address,

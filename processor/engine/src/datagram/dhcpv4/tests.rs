@@ -47,16 +47,19 @@ fn read(options: &[Vec<u8>]) -> record::Dhcpv4 {
 }
 
 fn request() -> Vec<u8> {
-    message(REQUEST, &[
-        option(MESSAGE_TYPE, &[3]),
-        option(61, &[1, 2, 0, 0, 0, 0, 1]),
-        option(50, &[10, 0, 0, 7]),
-        option(12, b"laptop\0"),
-        option(81, b"\0\0\0Laptop.Example"),
-        option(60, b"MSFT 5.0"),
-        option(55, &[1, 3, 6, 15, 119]),
-        option(57, &[5, 0xdc]),
-    ])
+    message(
+        REQUEST,
+        &[
+            option(MESSAGE_TYPE, &[3]),
+            option(61, &[1, 2, 0, 0, 0, 0, 1]),
+            option(50, &[10, 0, 0, 7]),
+            option(12, b"laptop\0"),
+            option(81, b"\0\0\0Laptop.Example"),
+            option(60, b"MSFT 5.0"),
+            option(55, &[1, 3, 6, 15, 119]),
+            option(57, &[5, 0xdc]),
+        ],
+    )
 }
 
 #[test]
@@ -68,7 +71,10 @@ fn a_request_tells_who_asks_for_what() {
     assert_eq!((dhcp.message_type, dhcp.message_type_name.as_str()), (Some(3), "request"));
     assert_eq!((dhcp.requested_ip.as_str(), dhcp.host_name.as_str()), ("10.0.0.7", "laptop"));
     assert_eq!((dhcp.fqdn.as_str(), dhcp.fqdn_flags), ("laptop.example", Some(0)));
-    assert_eq!((&dhcp.parameter_request_list[..], dhcp.fingerprint.as_str()), (&[1, 3, 6, 15, 119][..], "1,3,6,15,119"));
+    assert_eq!(
+        (&dhcp.parameter_request_list[..], dhcp.fingerprint.as_str()),
+        (&[1, 3, 6, 15, 119][..], "1,3,6,15,119")
+    );
     assert_eq!((dhcp.client_id_type, &dhcp.client_id[..]), (Some(1), &[1, 2, 0, 0, 0, 0, 1][..]));
     assert_eq!((dhcp.vendor_class.as_str(), dhcp.max_message_bytes), ("MSFT 5.0", Some(1500)));
     let options: Vec<_> = dhcp.options.iter().map(|each| (each.code, each.name.as_str(), each.data.len())).collect();
@@ -78,27 +84,36 @@ fn a_request_tells_who_asks_for_what() {
 
 #[test]
 fn an_ack_gives_a_lease_and_knows_its_request() {
-    let ack = message(REPLY, &[
-        option(MESSAGE_TYPE, &[5]),
-        option(54, &[10, 0, 0, 1]),
-        option(51, &[0, 0, 0x0e, 0x10]),
-        option(58, &[0, 0, 0x07, 0x08]),
-        option(59, &[0xff, 0xff, 0xff, 0xff]),
-        option(1, &[255, 255, 255, 0]),
-        option(3, &[10, 0, 0, 1, 10, 0, 0, 2]),
-        // RFC 3397 §2: "eng.apple.com", and "marketing" with a pointer to "apple.com".
-        option(119, b"\x03eng\x05apple\x03com\0\x09marketing\xc0\x04"),
-        // RFC 3442: 10.17.0.0/16 by 10.0.0.3, and a default route.
-        option(121, &[16, 10, 17, 10, 0, 0, 3, 0, 10, 0, 0, 1]),
-        option(33, &[192, 0, 2, 0, 10, 0, 0, 4]),
-    ]);
+    let ack = message(
+        REPLY,
+        &[
+            option(MESSAGE_TYPE, &[5]),
+            option(54, &[10, 0, 0, 1]),
+            option(51, &[0, 0, 0x0e, 0x10]),
+            option(58, &[0, 0, 0x07, 0x08]),
+            option(59, &[0xff, 0xff, 0xff, 0xff]),
+            option(1, &[255, 255, 255, 0]),
+            option(3, &[10, 0, 0, 1, 10, 0, 0, 2]),
+            // RFC 3397 §2: "eng.apple.com", and "marketing" with a pointer to "apple.com".
+            option(119, b"\x03eng\x05apple\x03com\0\x09marketing\xc0\x04"),
+            // RFC 3442: 10.17.0.0/16 by 10.0.0.3, and a default route.
+            option(121, &[16, 10, 17, 10, 0, 0, 3, 0, 10, 0, 0, 1]),
+            option(33, &[192, 0, 2, 0, 10, 0, 0, 4]),
+        ],
+    );
     let frames = [udp(68, 67, &request()), udp_back(67, 68, &ack)];
     let records = testing::decode(testing::ETHERNET, &frames);
     let dhcp = records.of::<record::Dhcpv4>().remove(1);
-    assert_eq!((dhcp.message_type_name.as_str(), dhcp.your_ip.as_str(), dhcp.server_id.as_str()), ("ack", "10.0.0.7", "10.0.0.1"));
+    assert_eq!(
+        (dhcp.message_type_name.as_str(), dhcp.your_ip.as_str(), dhcp.server_id.as_str()),
+        ("ack", "10.0.0.7", "10.0.0.1")
+    );
     assert_eq!((dhcp.lease_time_ns, dhcp.renewal_time_ns), (Some(3_600_000_000_000), Some(1_800_000_000_000)));
     assert_eq!(dhcp.rebinding_time_ns, Some(4_294_967_295_000_000_000));
-    assert_eq!((dhcp.subnet_mask.as_str(), dhcp.routers), ("255.255.255.0", vec!["10.0.0.1".to_owned(), "10.0.0.2".to_owned()]));
+    assert_eq!(
+        (dhcp.subnet_mask.as_str(), dhcp.routers),
+        ("255.255.255.0", vec!["10.0.0.1".to_owned(), "10.0.0.2".to_owned()])
+    );
     assert_eq!(dhcp.domain_search, ["eng.apple.com", "marketing.apple.com"]);
     let routes: Vec<_> = dhcp.routes.iter().map(|route| (route.prefix.as_str(), route.router.as_str())).collect();
     assert_eq!(routes, [("10.17.0.0/16", "10.0.0.3"), ("0.0.0.0/0", "10.0.0.1"), ("192.0.2.0/24", "10.0.0.4")]);
@@ -153,7 +168,8 @@ fn a_client_identifier_may_have_a_duid() {
 
 #[test]
 fn a_relay_agent_tells_the_circuit() {
-    let sub_options = [option(1, b"eth 1/2"), option(2, &[2, 0]), option(5, &[10, 1, 0, 0]), option(6, b"sub")].concat();
+    let sub_options =
+        [option(1, b"eth 1/2"), option(2, &[2, 0]), option(5, &[10, 1, 0, 0]), option(6, b"sub")].concat();
     let agent = read(&[option(82, &sub_options)]).relay_agent.unwrap();
     assert_eq!((agent.circuit_id.as_str(), agent.remote_id.as_str()), ("eth 1/2", "\\x02\\x00"));
     assert_eq!((agent.link_selection_ip.as_str(), agent.subscriber_id.as_str()), ("10.1.0.0", "sub"));
@@ -165,7 +181,10 @@ fn a_relay_agent_tells_the_circuit() {
 fn a_booting_client_tells_its_machine() {
     let guid = [&[0][..], &[0x0a; 16]].concat();
     let dhcp = read(&[option(93, &[0, 7, 0, 0]), option(94, &[1, 3, 16]), option(97, &guid)]);
-    assert_eq!((dhcp.client_architectures, dhcp.client_architecture_names), (vec![7, 0], vec!["x64_uefi".to_owned(), "x86_bios".to_owned()]));
+    assert_eq!(
+        (dhcp.client_architectures, dhcp.client_architecture_names),
+        (vec![7, 0], vec!["x64_uefi".to_owned(), "x86_bios".to_owned()])
+    );
     assert_eq!(dhcp.network_interface_version, "3.16");
     assert_eq!(dhcp.machine_id, "0a0a0a0a-0a0a-0a0a-0a0a-0a0a0a0a0a0a");
 }
@@ -175,9 +194,15 @@ fn classes_are_lists_or_bare_texts() {
     assert_eq!(read(&[option(77, b"\x03abc\x02de")]).user_classes, ["abc", "de"]);
     assert_eq!(read(&[option(77, b"RRAS.Microsoft")]).user_classes, ["RRAS.Microsoft"]);
     let dhcp = read(&[option(124, b"\0\0\0\x09\x05phone"), option(125, b"\0\0\x0d\xe9\x06\x04\x04oui1")]);
-    assert_eq!((dhcp.vendor_classes[0].enterprise_number, &dhcp.vendor_classes[0].classes[..]), (9, &["phone".to_owned()][..]));
+    assert_eq!(
+        (dhcp.vendor_classes[0].enterprise_number, &dhcp.vendor_classes[0].classes[..]),
+        (9, &["phone".to_owned()][..])
+    );
     let vendor = &dhcp.vendor_options[0];
-    assert_eq!((vendor.enterprise_number, vendor.options[0].code, &vendor.options[0].data[..]), (3561, 4, &b"oui1"[..]));
+    assert_eq!(
+        (vendor.enterprise_number, vendor.options[0].code, &vendor.options[0].data[..]),
+        (3561, 4, &b"oui1"[..])
+    );
 }
 
 #[test]

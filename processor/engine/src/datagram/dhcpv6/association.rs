@@ -23,11 +23,7 @@ const STATUS_CODE: u16 = 13;
 const IA_PREFIX: u16 = 26;
 
 /// Reads an association; one that goes wrong keeps what was readable.
-pub(super) fn parse(
-    code: u16,
-    mut data: Cursor<'_>,
-    dhcp: &mut Draft<'_, record::Dhcpv6>,
-) -> Result<(), Malformed> {
+pub(super) fn parse(code: u16, mut data: Cursor<'_>, dhcp: &mut Draft<'_, record::Dhcpv6>) -> Result<(), Malformed> {
     if dhcp.associations.len() >= LIST_MAX {
         return Err(data.malformed(WeirdReason::Limit, "more than 100 identity associations"));
     }

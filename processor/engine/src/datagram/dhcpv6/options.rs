@@ -7,8 +7,8 @@ use weir_contract::{Spares, WeirdReason, record};
 use super::{
     association,
     dhcp::{
-        self, push_addresses, push_architectures, push_domains, push_fingerprint, push_item, push_opaque, push_opaque_texts,
-        push_partial_domain, push_text, read_duid, seconds_to_ns,
+        self, push_addresses, push_architectures, push_domains, push_fingerprint, push_item, push_opaque,
+        push_opaque_texts, push_partial_domain, push_text, read_duid, seconds_to_ns,
     },
     names,
 };
@@ -237,11 +237,7 @@ fn parse_option_request(mut data: Cursor<'_>, record: &mut record::Dhcpv6) -> Re
 }
 
 /// RFC 8415 §21.16.
-fn parse_vendor_class(
-    mut data: Cursor<'_>,
-    record: &mut record::Dhcpv6,
-    spares: &mut Spares,
-) -> Result<(), Malformed> {
+fn parse_vendor_class(mut data: Cursor<'_>, record: &mut record::Dhcpv6, spares: &mut Spares) -> Result<(), Malformed> {
     let mut class: record::DhcpVendorClass = spares.take();
     class.enterprise_number = data.u32()?.into();
     let read = push_opaque_texts(data, &mut class.classes, spares);

@@ -44,17 +44,23 @@ fn a_solicit_tells_who_asks_for_what() {
     assert_eq!(dhcp.elapsed_ns, Some(1_000_000_000));
     assert_eq!((dhcp.associations[0].type_name.as_str(), dhcp.associations[0].iaid), ("ia_na", 7));
     assert_eq!((dhcp.fqdn.as_str(), dhcp.fqdn_flags), ("host.net", Some(1)));
-    assert_eq!((dhcp.vendor_classes[0].enterprise_number, &dhcp.vendor_classes[0].classes[..]), (311, &["MSFT 5.0".to_owned()][..]));
+    assert_eq!(
+        (dhcp.vendor_classes[0].enterprise_number, &dhcp.vendor_classes[0].classes[..]),
+        (311, &["MSFT 5.0".to_owned()][..])
+    );
     assert_eq!((&dhcp.option_request_list[..], dhcp.fingerprint.as_str()), (&[23, 24, 17][..], "23,24,17"));
     let options: Vec<_> = dhcp.options.iter().map(|option| (option.code, option.name.as_str())).collect();
-    assert_eq!(options, [
-        (1, "client_id"),
-        (8, "elapsed_time"),
-        (3, "ia_na"),
-        (39, "client_fqdn"),
-        (16, "vendor_class"),
-        (6, "option_request"),
-    ]);
+    assert_eq!(
+        options,
+        [
+            (1, "client_id"),
+            (8, "elapsed_time"),
+            (3, "ia_na"),
+            (39, "client_fqdn"),
+            (16, "vendor_class"),
+            (6, "option_request"),
+        ]
+    );
     assert_eq!((dhcp.response, dhcp.truncated, weirds), (false, false, vec![]));
 }
 
@@ -67,17 +73,20 @@ fn a_reply_gives_addresses_prefixes_and_status() {
     let prefixes =
         [&[0, 0, 0, 8, 0, 0, 0, 30, 0, 0, 0, 40][..], &option(26, &prefix), &option(13, b"\0\x06none")].concat();
     let search = option(24, b"\x07example\0\x03LAN\0");
-    let reply = message(7, &[
-        CLIENT_ID.to_vec(),
-        option(2, &[0, 2, 0, 0, 0, 9, 1]),
-        option(3, &addresses),
-        option(25, &prefixes),
-        option(23, &ADDRESS),
-        search,
-        option(7, &[255]),
-        option(13, b"\0\x05use multicast"),
-        option(56, &[&option(1, &ADDRESS)[..], &option(3, b"\x03ntp\x03net\0")].concat()),
-    ]);
+    let reply = message(
+        7,
+        &[
+            CLIENT_ID.to_vec(),
+            option(2, &[0, 2, 0, 0, 0, 9, 1]),
+            option(3, &addresses),
+            option(25, &prefixes),
+            option(23, &ADDRESS),
+            search,
+            option(7, &[255]),
+            option(13, b"\0\x05use multicast"),
+            option(56, &[&option(1, &ADDRESS)[..], &option(3, b"\x03ntp\x03net\0")].concat()),
+        ],
+    );
     let frames = [udp(546, 547, &solicit()), udp_back(547, 546, &reply)];
     let records = testing::decode(testing::ETHERNET, &frames);
     let dhcp = records.of::<record::Dhcpv6>().remove(1);
@@ -90,10 +99,19 @@ fn a_reply_gives_addresses_prefixes_and_status() {
     assert_eq!((lease.preferred_lifetime_ns, lease.valid_lifetime_ns), (60_000_000_000, 120_000_000_000));
     assert_eq!((lease.status_name.as_str(), lease.status_message.as_str()), ("success", "ok"));
     assert_eq!((prefixes.type_name.as_str(), prefixes.status_name.as_str()), ("ia_pd", "no_prefix_avail"));
-    assert_eq!((prefixes.leases[0].prefix_bits, prefixes.leases[0].valid_lifetime_ns), (Some(56), 4_294_967_295_000_000_000));
-    assert_eq!((&dhcp.dns_servers[..], &dhcp.domain_search[..]), (&["2001:db8::5".to_owned()][..], &["example".to_owned(), "lan".to_owned()][..]));
+    assert_eq!(
+        (prefixes.leases[0].prefix_bits, prefixes.leases[0].valid_lifetime_ns),
+        (Some(56), 4_294_967_295_000_000_000)
+    );
+    assert_eq!(
+        (&dhcp.dns_servers[..], &dhcp.domain_search[..]),
+        (&["2001:db8::5".to_owned()][..], &["example".to_owned(), "lan".to_owned()][..])
+    );
     assert_eq!(dhcp.ntp_servers, ["2001:db8::5", "ntp.net"]);
-    assert_eq!((dhcp.preference, dhcp.status_name.as_str(), dhcp.status_message.as_str()), (Some(255), "use_multicast", "use multicast"));
+    assert_eq!(
+        (dhcp.preference, dhcp.status_name.as_str(), dhcp.status_message.as_str()),
+        (Some(255), "use_multicast", "use multicast")
+    );
     assert_eq!(records.weirds(), Vec::<String>::new());
 }
 
@@ -105,7 +123,10 @@ fn of_a_relayed_message_the_innermost_is_shown() {
     assert_eq!((dhcp.message_type_name.as_str(), dhcp.transaction_id), ("solicit", Some(0x12_3456)));
     let [outer, inner] = &dhcp.relays[..] else { panic!("two relay messages") };
     assert_eq!((outer.message_type_name.as_str(), outer.hop_count, inner.hop_count), ("relay_forward", 1, 0));
-    assert_eq!((outer.link_ip.as_str(), outer.peer_ip.as_str()), ("2001:db8::5", "fefe:fefe:fefe:fefe:fefe:fefe:fefe:fefe"));
+    assert_eq!(
+        (outer.link_ip.as_str(), outer.peer_ip.as_str()),
+        ("2001:db8::5", "fefe:fefe:fefe:fefe:fefe:fefe:fefe:fefe")
+    );
     assert_eq!((outer.remote_id_enterprise_number, outer.remote_id.as_str()), (Some(9), "port 7"));
     assert_eq!((inner.interface_id.as_str(), inner.options.len(), dhcp.options.len()), ("eth0", 1, 6));
     assert_eq!(weirds, Vec::<String>::new());

@@ -306,12 +306,7 @@ fn describe_query(dns: &mut record::Dns) {
 }
 
 /// NetBIOS responses have no question; their first answer is about the same name.
-fn match_request(
-    dns: &mut record::Dns,
-    flavour: Flavour,
-    ts_ns: i64,
-    requests: &mut Requests<RequestKey>,
-) {
+fn match_request(dns: &mut record::Dns, flavour: Flavour, ts_ns: i64, requests: &mut Requests<RequestKey>) {
     let (name, kind) = match flavour {
         Flavour::Nbns if dns.response => (dns.answers.first().map_or("", |answer| &answer.name), 0),
         Flavour::Nbns => (dns.query.as_str(), 0),

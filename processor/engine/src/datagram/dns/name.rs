@@ -71,11 +71,7 @@ impl<'a> Labels<'a> {
     }
 
     /// Moves the cursor behind the name. A flaw is an error where its end is not known, else returned.
-    pub(super) fn finish(
-        &self,
-        input: &mut Cursor<'a>,
-        flaw: Option<Flaw>,
-    ) -> Result<Option<Malformed>, Malformed> {
+    pub(super) fn finish(&self, input: &mut Cursor<'a>, flaw: Option<Flaw>) -> Result<Option<Malformed>, Malformed> {
         let malformed = flaw.map(|(reason, detail)| input.malformed(reason, detail));
         match (self.end, malformed) {
             (Some(end), malformed) => {

@@ -116,8 +116,7 @@ fn asks_for_dnscrypt(header: Header, input: Cursor<'_>) -> bool {
 fn ends_as_plain_query(mut input: Cursor<'_>, additionals: u16) -> Result<bool, Malformed> {
     use rr_type::{A, AAAA, ANY, CNAME, HTTPS, MX, NS, OPT, PTR, SOA, SRV, TXT};
     let question_type = input.u16()?;
-    let is_usual =
-        matches!(question_type, A | AAAA | ANY | CNAME | HTTPS | MX | NS | PTR | SOA | SRV | TXT);
+    let is_usual = matches!(question_type, A | AAAA | ANY | CNAME | HTTPS | MX | NS | PTR | SOA | SRV | TXT);
     if !is_usual || input.u16()? != class::IN {
         return Ok(false);
     }

@@ -73,13 +73,7 @@ pub(super) fn push_time(out: &mut String, seconds: u64) {
     let day = day - (153 * month + 2) / 5 + 1;
     let (year, month) = if month < 10 { (year, month + 3) } else { (year + 1, month - 9) };
     let year = year + era * 400;
-    let _ = write!(
-        out,
-        "{year:04}{month:02}{day:02}{:02}{:02}{:02}",
-        second / 3_600,
-        second / 60 % 60,
-        second % 60
-    );
+    let _ = write!(out, "{year:04}{month:02}{day:02}{:02}{:02}{:02}", second / 3_600, second / 60 % 60, second % 60);
 }
 
 /// Cuts a text to what a record may hold; false if there was nothing to cut.

@@ -28,7 +28,8 @@ fn short(number: usize) -> [u8; 3] {
 fn message(kind: u8, number: u8, body: &[u8], fragment_bytes: usize) -> Vec<Vec<u8>> {
     let fragments = body.chunks(fragment_bytes).enumerate();
     let record_of = |(at, fragment): (usize, &[u8])| {
-        let header = [&[kind][..], &short(body.len()), &[0, number], &short(at * fragment_bytes), &short(fragment.len())];
+        let header =
+            [&[kind][..], &short(body.len()), &[0, number], &short(at * fragment_bytes), &short(fragment.len())];
         record(22, 0, &[&header.concat()[..], fragment].concat())
     };
     fragments.map(record_of).collect()
@@ -112,7 +113,8 @@ fn facts(records: &Records) -> (Vec<String>, Vec<String>, Vec<String>, Vec<Strin
         list.sort();
         list
     };
-    let hellos = records.of::<record::TlsClientHello>().into_iter().map(|hello| format!("{:?} {}", hello.cookie, hello.ja4));
+    let hellos =
+        records.of::<record::TlsClientHello>().into_iter().map(|hello| format!("{:?} {}", hello.cookie, hello.ja4));
     let answers = records.of::<record::TlsServerHello>().into_iter().map(|hello| hello.cipher_suite_name);
     let certificates = records.of::<record::X509>().into_iter().map(|x509| x509.fingerprint_sha256);
     let sessions = records.of::<record::Tls>().into_iter().map(|tls| {
@@ -130,7 +132,10 @@ fn a_session_with_a_cookie_and_fragments() {
     assert_eq!((first.server_name.as_str(), &first.srtp_profiles), ("www.example.org", &vec![1]));
     assert!(first.ja4.starts_with("dd2d0102"), "{}", first.ja4);
     let [tls] = &records.of::<record::Tls>()[..] else { panic!("one summary") };
-    assert_eq!((tls.transport.as_str(), tls.version_name.as_str(), tls.group_name.as_str()), ("dtls", "DTLS 1.2", "x25519"));
+    assert_eq!(
+        (tls.transport.as_str(), tls.version_name.as_str(), tls.group_name.as_str()),
+        ("dtls", "DTLS 1.2", "x25519")
+    );
     assert!(tls.established && tls.retried && !tls.truncated);
     let [x509] = &records.of::<record::X509>()[..] else { panic!("one certificate") };
     assert_eq!((x509.transport.as_str(), x509.from_client, x509.truncated), ("dtls", false, false));
@@ -192,7 +197,8 @@ fn encrypted_records_of_all_kinds() {
 fn what_opens_the_way_and_what_shares_it_is_passed_over() {
     let stun = [&[0, 1, 0, 0, 0x21, 0x12, 0xa4, 0x42][..], &[7; 12]].concat();
     let mut datagrams: Vec<_> = (0..9).map(|_| (true, stun.clone())).collect();
-    datagrams.extend(session().into_iter().flat_map(|datagram| [datagram, (true, stun.clone()), (false, vec![0x80, 1])]));
+    datagrams
+        .extend(session().into_iter().flat_map(|datagram| [datagram, (true, stun.clone()), (false, vec![0x80, 1])]));
     let records = decode(&datagrams);
     assert_eq!(records.weirds(), [""; 0]);
     assert_eq!(facts(&records), facts(&decode(&session())));

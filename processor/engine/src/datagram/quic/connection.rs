@@ -231,8 +231,7 @@ impl Connection {
 
     /// Whether the client sends to that destination, and with no other keys.
     fn owns(&self, destination: &[u8]) -> bool {
-        self.key_source.as_slice() == destination
-            || self.server.is_some_and(|server| server.as_slice() == destination)
+        self.key_source.as_slice() == destination || self.server.is_some_and(|server| server.as_slice() == destination)
     }
 
     fn open(

@@ -7,7 +7,10 @@ use crate::cursor::{Cursor, Malformed};
 /// A frame that a record is made of.
 pub(super) enum Frame<'a> {
     /// A piece of the TLS messages, and where in them it belongs.
-    Crypto { offset: u64, data: Cursor<'a> },
+    Crypto {
+        offset: u64,
+        data: Cursor<'a>,
+    },
     Close(Close<'a>),
 }
 

@@ -48,8 +48,13 @@ impl ConnectionId {
 pub(super) enum Rest<'a> {
     /// Versions that the server offers.
     Negotiation(Cursor<'a>),
-    Retry { token_bytes: usize },
-    Initial { token_bytes: usize, protected: Protected<'a> },
+    Retry {
+        token_bytes: usize,
+    },
+    Initial {
+        token_bytes: usize,
+        protected: Protected<'a>,
+    },
     ZeroRtt(Protected<'a>),
     Handshake(Protected<'a>),
     /// Of a version that is not known.
@@ -143,4 +148,3 @@ fn read_protected<'a>(mut start: Cursor<'a>, input: &mut Cursor<'a>) -> Result<P
     let packet = start.message_up_to(number_at.saturating_add(length));
     Ok(Protected { packet, number_at, is_cut })
 }
-

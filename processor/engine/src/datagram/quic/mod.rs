@@ -86,7 +86,9 @@ impl Datagram for Quic {
 }
 
 fn writes_records(out: &Output) -> bool {
-    out.selects::<contract::Quic>() || out.selects::<contract::TlsClientHello>() || out.selects::<contract::TlsServerHello>()
+    out.selects::<contract::Quic>()
+        || out.selects::<contract::TlsClientHello>()
+        || out.selects::<contract::TlsServerHello>()
 }
 
 /// A server repeats what the client sent to, which is of 8 bytes at least (RFC 9000 §7.2), and offers a version that
@@ -269,9 +271,10 @@ impl Reader<'_> {
         let known = self.flow.find(header, self.context.from_responder);
         let connection = known.filter(|(_, sender)| *sender == Sender::Server).map(|(index, _)| index);
         let key = Version::of(header.version).and_then(|version| version.retry);
-        let genuine = connection.and_then(|index| self.flow.connection(index)).zip(key).map(|(connection, key)| {
-            keys::retry_is_genuine(key, connection.key_source(), packet)
-        });
+        let genuine = connection
+            .and_then(|index| self.flow.connection(index))
+            .zip(key)
+            .map(|(connection, key)| keys::retry_is_genuine(key, connection.key_source(), packet));
         let accepted = connection.filter(|_| genuine != Some(false));
         let response_time_ns = accepted.and_then(|index| self.flow.connection_mut(index)).and_then(|connection| {
             connection.retry(header);

@@ -21,11 +21,7 @@ const NS_PER_MS: u64 = 1_000_000;
 const CONNECTION_ID_MAX: usize = 255;
 
 /// Reads all parameters into the record; each one that is malformed is left out, with a Weird.
-pub(super) fn read(
-    mut list: Cursor<'_>,
-    version: u32,
-    quic: &mut Draft<'_, record::Quic>,
-) -> Result<(), Malformed> {
+pub(super) fn read(mut list: Cursor<'_>, version: u32, quic: &mut Draft<'_, record::Quic>) -> Result<(), Malformed> {
     let is_early = Version::of(version).is_some_and(Version::has_early_parameters);
     if is_early {
         let length = list.u16()?;

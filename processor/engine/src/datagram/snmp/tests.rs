@@ -61,7 +61,10 @@ fn a_response_knows_its_request() {
     let records = testing::decode(testing::ETHERNET, &frames);
     let [request, response] = &records.of::<record::Snmp>()[..] else { panic!("two messages") };
     assert_eq!((request.version, request.version_name.as_str(), request.community.as_str()), (1, "v2c", "public"));
-    assert_eq!((request.pdu_type, request.pdu_type_name.as_str(), request.request_id), (Some(0), "get_request", Some(7)));
+    assert_eq!(
+        (request.pdu_type, request.pdu_type_name.as_str(), request.request_id),
+        (Some(0), "get_request", Some(7))
+    );
     assert_eq!(variables(request), [("1.3.6.1.2.1.1.3.0", "null", "")]);
     assert_eq!((request.response, request.uptime_ns), (false, None));
     assert_eq!((response.request_seen, response.response_time_ns), (true, Some(1_000_000)));
@@ -88,18 +91,21 @@ fn values_of_all_types() {
     let message = v2c(&pdu_of(pdu::RESPONSE, 1, 0, 0, &values.map(|value| variable(UPTIME, value))));
     let (snmp, weirds) = decode_one(&message);
     let read: Vec<_> = variables(&snmp).into_iter().map(|(_, type_name, value)| (type_name, value)).collect();
-    assert_eq!(read, [
-        ("integer", "-2"),
-        ("octet_string", "a\\x5c\\xff"),
-        ("object_identifier", "1.3.6"),
-        ("ip_address", "10.0.0.1"),
-        ("counter32", "4294967295"),
-        ("unsigned32", "9"),
-        ("counter64", "18374686479671623681"),
-        ("opaque", "x"),
-        ("no_such_object", ""),
-        ("end_of_mib_view", ""),
-    ]);
+    assert_eq!(
+        read,
+        [
+            ("integer", "-2"),
+            ("octet_string", "a\\x5c\\xff"),
+            ("object_identifier", "1.3.6"),
+            ("ip_address", "10.0.0.1"),
+            ("counter32", "4294967295"),
+            ("unsigned32", "9"),
+            ("counter64", "18374686479671623681"),
+            ("opaque", "x"),
+            ("no_such_object", ""),
+            ("end_of_mib_view", ""),
+        ]
+    );
     assert_eq!((snmp.variable_count, weirds), (10, vec![]));
 }
 
@@ -172,10 +178,10 @@ fn a_wrong_value_costs_that_value_only() {
     let (snmp, weirds) = decode_one(&v2c(&pdu_of(pdu::RESPONSE, 1, 0, 0, &pairs)));
     let values: Vec<_> = variables(&snmp).into_iter().map(|(_, _, value)| value).collect();
     assert_eq!((values, snmp.truncated), (vec!["", "", "5"], false));
-    assert_eq!(weirds, [
-        "snmp BadLength: number of no or more than eight octets",
-        "snmp BadLength: address that has not four octets",
-    ]);
+    assert_eq!(
+        weirds,
+        ["snmp BadLength: number of no or more than eight octets", "snmp BadLength: address that has not four octets",]
+    );
 }
 
 #[test]

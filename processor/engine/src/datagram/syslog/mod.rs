@@ -39,12 +39,7 @@ impl Datagram for Syslog {
         }
     }
 
-    fn parse(
-        mut input: Cursor<'_>,
-        _: &mut Context,
-        (): &mut Self::State,
-        out: &mut Output,
-    ) -> Result<(), Malformed> {
+    fn parse(mut input: Cursor<'_>, _: &mut Context, (): &mut Self::State, out: &mut Output) -> Result<(), Malformed> {
         let Some(mut syslog) = out.record::<record::Syslog>() else { return Ok(()) };
         let parsed = parse_message(&mut input, &mut syslog);
         syslog.truncated = parsed.is_err();

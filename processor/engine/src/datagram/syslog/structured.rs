@@ -14,8 +14,10 @@ pub(super) fn begins(input: &Cursor<'_>) -> bool {
     let mut input = *input;
     let version = take_word(&mut input);
     let digits = version.peek();
-    let is_version = (1..=3).contains(&digits.len()) && digits.iter().all(u8::is_ascii_digit) && !digits.starts_with(b"0");
-    let is_time = |time: &[u8]| time == b"-" || timestamp::rfc3339(time).is_some_and(|found| found.length == time.len());
+    let is_version =
+        (1..=3).contains(&digits.len()) && digits.iter().all(u8::is_ascii_digit) && !digits.starts_with(b"0");
+    let is_time =
+        |time: &[u8]| time == b"-" || timestamp::rfc3339(time).is_some_and(|found| found.length == time.len());
     is_version && is_time(take_word(&mut input).peek())
 }
 

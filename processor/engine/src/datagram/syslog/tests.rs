@@ -56,7 +56,8 @@ fn rfc_5424_example_3_and_4() {
     let syslog = read(format!("{header}{element} \u{feff}An application event log entry...").as_bytes());
     assert_eq!(syslog.message, "An application event log entry...");
     let [element_read] = &syslog.structured_data[..] else { panic!("one element") };
-    let parameters: Vec<_> = element_read.parameters.iter().map(|each| (each.name.as_str(), each.value.as_str())).collect();
+    let parameters: Vec<_> =
+        element_read.parameters.iter().map(|each| (each.name.as_str(), each.value.as_str())).collect();
     assert_eq!(element_read.id, "exampleSDID@32473");
     assert_eq!(parameters, [("iut", "3"), ("eventSource", "Application"), ("eventID", "1011")]);
 
@@ -109,7 +110,10 @@ fn habits_of_devices() {
     assert_eq!((syslog.sequence, syslog.timestamp.as_str()), (Some(29), "*Mar  1 2021 18:48:50.483 UTC"));
     assert_eq!(syslog.event_ts_ns, Some(1_614_624_530_483_000_000));
     let claims = [
-        ("<191>17888: Mar 26 16:38:02.801: %DOT11-7-AUTH_FAILED: Station", ["", "", "", "DOT11-7-AUTH_FAILED", "Station"]),
+        (
+            "<191>17888: Mar 26 16:38:02.801: %DOT11-7-AUTH_FAILED: Station",
+            ["", "", "", "DOT11-7-AUTH_FAILED", "Station"],
+        ),
         ("<166>%PIX-6-305011: Built translation ", ["", "", "", "PIX-6-305011", "Built translation "]),
         ("<189>7: %SYS-5-RESTART: System restarted --\n", ["", "", "", "SYS-5-RESTART", "System restarted --"]),
         ("<166>Mar 01 2021 10:11:12 fw01 : %ASA-6-302013: Built", ["fw01", "", "", "ASA-6-302013", "Built"]),

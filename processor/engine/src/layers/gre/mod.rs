@@ -52,8 +52,7 @@ impl Layer for Gre {
         let is_complete = walk.ip.is_complete;
         if let Some(mut gre) = walk.record::<record::Gre>() {
             header.fill(&mut gre);
-            gre.checksum_ok =
-                (header.has(CHECKSUM) && is_complete).then(|| checksum::is_right(checksum::sum(message)));
+            gre.checksum_ok = (header.has(CHECKSUM) && is_complete).then(|| checksum::is_right(checksum::sum(message)));
             if header.has(ROUTING) {
                 fill_routes(&mut routes, &mut gre);
             }
@@ -148,7 +147,8 @@ impl Header {
         gre.protocol = self.protocol.into();
         gre.protocol_name.push_str(tunnel::ether_type_name(self.protocol));
         gre.checksum = self.checksum_and_offset.filter(|_| self.has(CHECKSUM)).map(|(checksum, _)| checksum.into());
-        gre.route_offset_bytes = self.checksum_and_offset.filter(|_| self.has(ROUTING)).map(|(_, offset)| offset.into());
+        gre.route_offset_bytes =
+            self.checksum_and_offset.filter(|_| self.has(ROUTING)).map(|(_, offset)| offset.into());
         gre.sequence = self.sequence.map(i64::from);
         gre.acknowledgement = self.acknowledgement.map(i64::from);
         gre.strict_source_route = self.has(STRICT_SOURCE_ROUTE);

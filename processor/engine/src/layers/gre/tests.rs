@@ -91,10 +91,10 @@ fn flows_are_told_apart_by_key() {
     let with_key = |key| testing::ipv4(47, &[&[0x20, 0, 8, 0, 0, 0, 0, key][..], &inner_packet()].concat());
     let records = testing::decode(testing::ETHERNET, &[with_key(1), with_key(2), with_key(1)]);
     let inner = records.of::<Connection>().into_iter().filter(|connection| connection.encapsulation == "gre");
-    assert_eq!(inner.map(|inner| (inner.encapsulation_id, inner.orig_packets)).collect::<Vec<_>>(), [
-        (Some(2), 1),
-        (Some(1), 2)
-    ]);
+    assert_eq!(
+        inner.map(|inner| (inner.encapsulation_id, inner.orig_packets)).collect::<Vec<_>>(),
+        [(Some(2), 1), (Some(1), 2)]
+    );
 }
 
 #[test]

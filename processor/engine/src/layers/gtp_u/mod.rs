@@ -56,8 +56,7 @@ impl Layer for GtpU {
         let Some(key) = tunnel::ip_version(input.peek()).filter(|_| header.message_type == G_PDU) else {
             return Ok(Next::End);
         };
-        let tunnel =
-            Tunnel { kind: "gtp_u", identifier: Some(header.teid), encapsulation: Encapsulation::default() };
+        let tunnel = Tunnel { kind: "gtp_u", identifier: Some(header.teid), encapsulation: Encapsulation::default() };
         walk.enter_tunnel(tunnel, key, input.rest())
     }
 }

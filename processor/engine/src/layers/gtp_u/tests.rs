@@ -25,7 +25,10 @@ fn a_packet_of_a_user() {
     assert_eq!((gtp.teid, gtp.sequence, gtp.npdu_number, gtp.payload_bytes), (0x1234, None, None, 35));
     assert_eq!(records.of::<Ipv4>().len(), 2);
     let tunnel = &records.of::<Tunnel>()[0];
-    assert_eq!((tunnel.kind.as_str(), tunnel.identifier, tunnel.inner_protocol.as_str()), ("gtp_u", Some(0x1234), "ipv4"));
+    assert_eq!(
+        (tunnel.kind.as_str(), tunnel.identifier, tunnel.inner_protocol.as_str()),
+        ("gtp_u", Some(0x1234), "ipv4")
+    );
 }
 
 #[test]
@@ -44,7 +47,8 @@ fn both_directions_of_a_connection_meet_whatever_their_endpoints() {
     message.append(&mut answer);
     frames.push(testing::udp_back(2152, 2152, &message));
     let connections = testing::decode(testing::ETHERNET, &frames).of::<Connection>();
-    let packets: Vec<_> = connections.iter().map(|connection| (connection.orig_packets, connection.resp_packets)).collect();
+    let packets: Vec<_> =
+        connections.iter().map(|connection| (connection.orig_packets, connection.resp_packets)).collect();
     assert_eq!(packets, [(1, 1), (1, 1)]);
 }
 
@@ -79,8 +83,7 @@ fn endless_extension_headers_are_bounded() {
 fn messages_about_the_path_have_elements() {
     let echo = decode(0x32, 2, &[0, 1, 0, 0, 14, 5]).of::<GtpU>();
     assert_eq!((echo[0].message_name.as_str(), echo[0].sequence), ("echo_response", Some(1)));
-    let elements: Vec<_> =
-        echo[0].elements.iter().map(|element| (element.name.as_str(), &element.data[..])).collect();
+    let elements: Vec<_> = echo[0].elements.iter().map(|element| (element.name.as_str(), &element.data[..])).collect();
     assert_eq!(elements, [("recovery", &[5][..])]);
 
     let error = decode(0x32, 26, &[0, 0, 0, 0, 16, 0, 0, 0x12, 0x34, 133, 0, 4, 10, 0, 0, 2]).of::<GtpU>();

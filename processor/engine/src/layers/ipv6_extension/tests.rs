@@ -36,7 +36,10 @@ fn a_source_route_lists_addresses() {
     let payload = [&[17, 4, 0, 1, 0, 0, 0, 0][..], &address(1), &address(2), &UDP].concat();
     let header = the_record(&decode(43, &payload));
     assert_eq!((header.routing_type, header.routing_type_name.as_str()), (Some(0), "source-route"));
-    assert_eq!((header.segments_left, &header.addresses[..]), (Some(1), &["2001:db8::1", "2001:db8::2"].map(str::to_owned)[..]));
+    assert_eq!(
+        (header.segments_left, &header.addresses[..]),
+        (Some(1), &["2001:db8::1", "2001:db8::2"].map(str::to_owned)[..])
+    );
 }
 
 #[test]

@@ -17,8 +17,14 @@ fn a_solicitation_and_its_advertisement_are_one_connection() {
     (reply[37], reply[53]) = (2, 1);
     let records = testing::decode(testing::ETHERNET, &[testing::ipv6(58, &request), reply]);
     let solicitation = &records.of::<record::Icmpv6NeighborSolicitation>()[0];
-    assert_eq!((solicitation.target.as_str(), solicitation.link_layer_address.as_str()), ("fe80::9", "02:00:00:00:00:01"));
-    assert_eq!((solicitation.duplicate_detection, solicitation.options[0].name.as_str()), (false, "source-link-layer-address"));
+    assert_eq!(
+        (solicitation.target.as_str(), solicitation.link_layer_address.as_str()),
+        ("fe80::9", "02:00:00:00:00:01")
+    );
+    assert_eq!(
+        (solicitation.duplicate_detection, solicitation.options[0].name.as_str()),
+        (false, "source-link-layer-address")
+    );
     let advertisement = &records.of::<record::Icmpv6NeighborAdvertisement>()[0];
     assert_eq!((advertisement.router, advertisement.solicited, advertisement.r#override), (false, true, true));
     assert_eq!(advertisement.link_layer_address, "02:00:00:00:00:09");
@@ -49,7 +55,10 @@ fn an_advertisement_of_a_router_configures_hosts() {
     assert_eq!((router.reachable_time_ns, router.retransmit_timer_ns), (1_000_000, 2_000_000));
     assert_eq!((router.link_layer_address.as_str(), router.mtu_bytes), ("02:00:00:00:00:01", Some(1500)));
     let prefix = &router.prefixes[0];
-    assert_eq!((prefix.prefix.as_str(), prefix.prefix_bits, prefix.on_link, prefix.autonomous), ("fe80::9", 64, true, true));
+    assert_eq!(
+        (prefix.prefix.as_str(), prefix.prefix_bits, prefix.on_link, prefix.autonomous),
+        ("fe80::9", 64, true, true)
+    );
     assert_eq!((prefix.valid_lifetime_ns, prefix.preferred_lifetime_ns), (Some(60_000_000_000), None));
     let route = &router.routes[0];
     assert_eq!((route.prefix.as_str(), route.prefix_bits, route.preference.as_str()), ("2001:db8:7::", 48, "low"));

@@ -130,7 +130,9 @@ fn read_types(input: &mut Cursor<'_>, types: &mut Vec<u32>) -> Result<(), Malfor
         types.push(input.u16()?.into());
         let length = usize::from(input.u16()?);
         let Some(value_bytes) = length.checked_sub(HEADER_BYTES) else {
-            return Err(input.malformed(WeirdReason::BadLength, "length of parameter or cause is less than its header's"));
+            return Err(
+                input.malformed(WeirdReason::BadLength, "length of parameter or cause is less than its header's")
+            );
         };
         input.skip(value_bytes)?;
         let _padding = input.message_up_to(length.wrapping_neg() % 4);

@@ -211,7 +211,8 @@ impl Ssh {
     /// Whether the key exchange agreed on asks for a group first, so that message 31 has no host key.
     fn exchanges_groups(&mut self) -> bool {
         let (client, server) = self.client_and_server();
-        algorithms::agreed(&client.kexinit, &server.kexinit, 0).is_some_and(|name| name.starts_with(b"diffie-hellman-group-exchange"))
+        algorithms::agreed(&client.kexinit, &server.kexinit, 0)
+            .is_some_and(|name| name.starts_with(b"diffie-hellman-group-exchange"))
     }
 
     fn client_and_server(&self) -> (&Side, &Side) {

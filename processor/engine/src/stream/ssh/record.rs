@@ -46,7 +46,11 @@ fn fill_banners(ssh: &mut record::Ssh, client: &Side, server: &Side) {
     for (text, part) in [&mut ssh.client_version, &mut ssh.client_software, &mut ssh.client_comments]
         .into_iter()
         .zip(parts(client))
-        .chain([&mut ssh.server_version, &mut ssh.server_software, &mut ssh.server_comments].into_iter().zip(parts(server)))
+        .chain(
+            [&mut ssh.server_version, &mut ssh.server_software, &mut ssh.server_comments]
+                .into_iter()
+                .zip(parts(server)),
+        )
     {
         push_escaped(text, part);
     }

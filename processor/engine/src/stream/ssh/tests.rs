@@ -81,7 +81,10 @@ fn a_handshake_is_one_record_however_it_was_cut() {
     let records = decode(&handshake(), 1000);
     let all = without_meta(&records);
     let [ssh] = &all[..] else { panic!("one connection") };
-    assert_eq!((&ssh.client_version[..], &ssh.client_software[..], &ssh.client_comments[..]), ("2.0", "OpenSSH_7.9", "Debian-10"));
+    assert_eq!(
+        (&ssh.client_version[..], &ssh.client_software[..], &ssh.client_comments[..]),
+        ("2.0", "OpenSSH_7.9", "Debian-10")
+    );
     assert_eq!((&ssh.server_banner[..], &ssh.server_software[..]), ("SSH-1.99-dropbear", "dropbear"));
     assert_eq!(ssh.hassh, "ec7378c1a92f5a8dde7e8b7a1ddf33d1");
     assert_eq!(
@@ -119,7 +122,10 @@ fn version_1_is_told_by_its_banners() {
     let turns = [(false, b"SSH-1.5-1.2.33\n".to_vec()), (true, b"SSH-1.5-PuTTY\n".to_vec()), (false, vec![0; 64])];
     let records = decode(&turns, 1000);
     let [ssh] = &records.of::<record::Ssh>()[..] else { panic!("one connection") };
-    assert_eq!((&ssh.server_version[..], &ssh.server_software[..], &ssh.client_software[..]), ("1.5", "1.2.33", "PuTTY"));
+    assert_eq!(
+        (&ssh.server_version[..], &ssh.server_software[..], &ssh.client_software[..]),
+        ("1.5", "1.2.33", "PuTTY")
+    );
     assert_eq!(records.weirds(), [""; 0]);
 }
 

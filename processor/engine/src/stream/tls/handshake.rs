@@ -109,13 +109,7 @@ impl Handshake {
     }
 
     /// Reads what is there of a message whose rest will not come.
-    pub(super) fn flush(
-        &mut self,
-        session: &mut Session,
-        place: Place,
-        record_version: Option<u16>,
-        out: &mut Output,
-    ) {
+    pub(super) fn flush(&mut self, session: &mut Session, place: Place, record_version: Option<u16>, out: &mut Output) {
         let message = std::mem::take(&mut self.buffer);
         if message.is_empty() {
             return;

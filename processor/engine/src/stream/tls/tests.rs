@@ -83,8 +83,7 @@ fn facts(records: &Records) -> Vec<String> {
     facts.extend(records.of().into_iter().map(|x509| text::<record::X509>(x509, |x509| &mut x509.meta)));
     facts.extend(records.of().into_iter().map(|tls: record::Tls| {
         let times = (tls.server_hello_time_ns.map(|_| 0), tls.handshake_time_ns.map(|_| 0));
-        let tls =
-            record::Tls { duration_ns: 0, server_hello_time_ns: times.0, handshake_time_ns: times.1, ..tls };
+        let tls = record::Tls { duration_ns: 0, server_hello_time_ns: times.0, handshake_time_ns: times.1, ..tls };
         text(tls, |tls| &mut tls.meta)
     }));
     facts.extend(records.weirds());
@@ -111,7 +110,10 @@ fn a_session_of_tls_1_2() {
     assert_eq!((tls.ja3s.len(), tls.ja4.len()), (32, 36));
     assert!(tls.duration_ns > 0 && tls.handshake_time_ns == Some(tls.duration_ns));
     let meta = tls.meta.unwrap();
-    assert_eq!((meta.from_responder, meta.ts_ns), (false, records.of::<record::TlsClientHello>()[0].meta.as_ref().unwrap().ts_ns));
+    assert_eq!(
+        (meta.from_responder, meta.ts_ns),
+        (false, records.of::<record::TlsClientHello>()[0].meta.as_ref().unwrap().ts_ns)
+    );
     let [leaf, other] = &records.of::<record::X509>()[..] else { panic!("two certificates") };
     assert_eq!((leaf.leaf, leaf.ocsp_stapled, leaf.from_client), (true, true, false));
     assert_eq!((other.chain_index, other.ocsp_stapled), (1, false));
@@ -230,13 +232,17 @@ fn a_refusal_is_an_alert() {
     for segment_bytes in [1, 1400] {
         let tls = summary(&decode(&turns, segment_bytes));
         assert_eq!((tls.established, tls.server_hello_seen, tls.version), (false, false, None));
-        assert_eq!((tls.alerts[0].description_name.as_str(), tls.alerts[0].from_responder), ("handshake_failure", true));
+        assert_eq!(
+            (tls.alerts[0].description_name.as_str(), tls.alerts[0].from_responder),
+            ("handshake_failure", true)
+        );
     }
 }
 
 #[test]
 fn heartbleed_is_told() {
-    let heartbeat = |length: u8| vec![24, 3, 3, 0, 22, 1, 0, length, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0];
+    let heartbeat =
+        |length: u8| vec![24, 3, 3, 0, 22, 1, 0, length, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0];
     let client_hello = records_of(16_000, &[message(1, &hello(0x0303, &[0xc02f], &[]))]);
     let honest = decode(&[(true, [client_hello.clone(), heartbeat(3)].concat())], 1400);
     assert_eq!((honest.weirds(), summary(&honest).heartbeat_count), (vec![], 1));
@@ -310,7 +316,10 @@ fn hellos_of_ssl_2_and_what_follows_them() {
         let records = decode(&turns, segment_bytes);
         assert_eq!(records.weirds(), [""; 0]);
         let hello = &records.of::<record::TlsClientHello>()[0];
-        assert_eq!((hello.version_name.as_str(), &hello.cipher_suites), ("TLS 1.0", &vec![0xc02f, 0x01_0080, 0x07_00c0]));
+        assert_eq!(
+            (hello.version_name.as_str(), &hello.cipher_suites),
+            ("TLS 1.0", &vec![0xc02f, 0x01_0080, 0x07_00c0])
+        );
         assert_eq!(hello.cipher_suite_names[1], "SSL_CK_RC4_128_WITH_MD5");
         assert_eq!(summary(&records).version_name, "TLS 1.2");
     }

@@ -110,8 +110,7 @@ fn a_response_knows_its_query() {
         testing::udp_back(53, 40000, &response),
     ];
     let records = testing::decode(testing::ETHERNET, &frames).of::<record::Dns>();
-    let seen: Vec<_> =
-        records.iter().map(|dns| (dns.retransmission, dns.request_seen, dns.response_time_ns)).collect();
+    let seen: Vec<_> = records.iter().map(|dns| (dns.retransmission, dns.request_seen, dns.response_time_ns)).collect();
     let unseen = (false, false, None);
     assert_eq!(seen, [unseen, (true, false, None), unseen, (false, true, Some(3_000_000)), unseen]);
 }
@@ -123,7 +122,10 @@ fn an_update_names_types_without_data() {
     let zone = question("example", 6);
     let update = message(5 << 11, [&[zone], &[exists], &[rr(&name("a.example"), 1, &[10, 0, 0, 9])], &[]]);
     let dns = decode_whole(&update);
-    assert_eq!((dns.opcode_name.as_str(), dns.query.as_str(), dns.query_type_name.as_str()), ("UPDATE", "example", "SOA"));
+    assert_eq!(
+        (dns.opcode_name.as_str(), dns.query.as_str(), dns.query_type_name.as_str()),
+        ("UPDATE", "example", "SOA")
+    );
     assert_eq!((dns.answers[0].class, dns.answers[0].data.as_str()), (255, ""));
     assert_eq!(dns.authorities[0].data, "10.0.0.9");
 }

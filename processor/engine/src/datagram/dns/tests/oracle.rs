@@ -33,9 +33,8 @@ fn data() -> impl Strategy<Value = RData> {
         names().prop_map(|name| RData::NS(NS(name))),
         names().prop_map(|name| RData::PTR(PTR(name))),
         (any::<u16>(), names()).prop_map(|(preference, name)| RData::MX(MX::new(preference, name))),
-        (any::<[u16; 3]>(), names()).prop_map(|([priority, weight, port], name)| {
-            RData::SRV(SRV::new(priority, weight, port, name))
-        }),
+        (any::<[u16; 3]>(), names())
+            .prop_map(|([priority, weight, port], name)| { RData::SRV(SRV::new(priority, weight, port, name)) }),
         soa.prop_map(|(primary, mailbox, [serial, minimum], [refresh, retry, expire])| {
             RData::SOA(SOA::new(primary, mailbox, serial, refresh, retry, expire, minimum))
         }),
@@ -150,10 +149,7 @@ fn assert_same(ours: &record::Dns, theirs: &Message) -> Result<(), TestCaseError
         [ours.authoritative, ours.truncation, ours.recursion_desired, ours.recursion_available],
         [header.authoritative, header.truncation, header.recursion_desired, header.recursion_available]
     );
-    prop_assert_eq!(
-        [ours.authentic_data, ours.checking_disabled],
-        [header.authentic_data, header.checking_disabled]
-    );
+    prop_assert_eq!([ours.authentic_data, ours.checking_disabled], [header.authentic_data, header.checking_disabled]);
     prop_assert_eq!(ours.rcode.unwrap_or_default(), u32::from(u16::from(header.response_code)));
     prop_assert_eq!(ours.questions.len(), theirs.queries.len());
     for (ours, theirs) in ours.questions.iter().zip(&theirs.queries) {

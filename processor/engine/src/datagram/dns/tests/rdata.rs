@@ -92,9 +92,15 @@ fn dnssec_types_as_in_their_rfcs() {
 #[test]
 fn fields_that_people_filter_by() {
     let srv = answered(33, "0001 0002 1f90 {Host.example}");
-    assert_eq!((srv.priority, srv.weight, srv.port, srv.target.as_str()), (Some(1), Some(2), Some(8080), "host.example"));
+    assert_eq!(
+        (srv.priority, srv.weight, srv.port, srv.target.as_str()),
+        (Some(1), Some(2), Some(8080), "host.example")
+    );
     let soa = answered(6, "{ns.example} {admin.example} ffffffff 00000001 00000002 00000003 00000004");
-    assert_eq!((soa.serial, soa.target.as_str(), soa.mailbox.as_str()), (Some(4_294_967_295), "ns.example", "admin.example"));
+    assert_eq!(
+        (soa.serial, soa.target.as_str(), soa.mailbox.as_str()),
+        (Some(4_294_967_295), "ns.example", "admin.example")
+    );
     let ds = answered(43, "ec45 05 01 00");
     assert_eq!((ds.key_tag, ds.algorithm), (Some(60485), Some(5)));
 }

@@ -23,10 +23,18 @@ fn vectors_of_rfc_9460_appendix_d() {
         (1, "foo.example.com", b"\x02\x9b\x00\x09hello\xd2qoo", "1 foo.example.com key667=\"hello\\xd2qoo\""),
         (1, "foo.example.com", &ipv6_hints, "1 foo.example.com ipv6hint=2001:db8::1,2001:db8::53:1"),
         (1, "example.com", &mapped, "1 example.com ipv6hint=2001:db8:122:344::c000:221"),
-        (16, "foo.example.org", mandatory,
-            "16 foo.example.org mandatory=alpn,ipv4hint alpn=\"h2,h3-19\" ipv4hint=192.0.2.1"),
-        (16, "foo.example.org", b"\x00\x01\x00\x0c\x08f\\oo,bar\x02h2",
-            "16 foo.example.org alpn=\"f\\x5coo\\x2cbar,h2\""),
+        (
+            16,
+            "foo.example.org",
+            mandatory,
+            "16 foo.example.org mandatory=alpn,ipv4hint alpn=\"h2,h3-19\" ipv4hint=192.0.2.1",
+        ),
+        (
+            16,
+            "foo.example.org",
+            b"\x00\x01\x00\x0c\x08f\\oo,bar\x02h2",
+            "16 foo.example.org alpn=\"f\\x5coo\\x2cbar,h2\"",
+        ),
     ];
     for (priority, target, parameters, text) in vectors {
         let dns = decode_whole(&answer(64, &binding(*priority, target, parameters)));
@@ -37,14 +45,20 @@ fn vectors_of_rfc_9460_appendix_d() {
 
 #[test]
 fn parameters_are_fields_too() {
-    let parameters = b"\x00\x01\x00\x06\x02h3\x02h2\x00\x02\x00\x00\x00\x03\x00\x02\x20\xfb\x00\x05\x00\x03foo\x00\x07\x00\x04/q{?";
+    let parameters =
+        b"\x00\x01\x00\x06\x02h3\x02h2\x00\x02\x00\x00\x00\x03\x00\x02\x20\xfb\x00\x05\x00\x03foo\x00\x07\x00\x04/q{?";
     let dns = decode_whole(&answer(65, &binding(1, "", parameters)));
     let https = &dns.answers[0];
     assert_eq!((https.target.as_str(), https.port), (".", Some(8443)));
     let parameters: Vec<_> =
         https.parameters.iter().map(|one| (one.key, one.name.as_str(), one.value.as_str())).collect();
-    let expected =
-        [(1, "alpn", "h3,h2"), (2, "no-default-alpn", ""), (3, "port", "8443"), (5, "ech", "Zm9v"), (7, "dohpath", "/q{?")];
+    let expected = [
+        (1, "alpn", "h3,h2"),
+        (2, "no-default-alpn", ""),
+        (3, "port", "8443"),
+        (5, "ech", "Zm9v"),
+        (7, "dohpath", "/q{?"),
+    ];
     assert_eq!(parameters, expected);
     assert_eq!(https.data, "1 . alpn=\"h3,h2\" no-default-alpn port=8443 ech=Zm9v dohpath=\"/q{?\"");
 }

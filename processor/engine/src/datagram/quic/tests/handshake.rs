@@ -67,8 +67,10 @@ fn first_of_differing_bytes_counts() {
 #[test]
 fn record_begins_with_the_first_piece() {
     let hello = hex(CLIENT_HELLO);
-    let records =
-        from_client(&[FIRST.seal(&crypto(100, &hello[100..])), Initial { number: 1, ..FIRST }.seal(&crypto(0, &hello))]);
+    let records = from_client(&[
+        FIRST.seal(&crypto(100, &hello[100..])),
+        Initial { number: 1, ..FIRST }.seal(&crypto(0, &hello)),
+    ]);
     let quic = &records.of::<record::Quic>()[0];
     let meta = quic.meta.as_ref().unwrap();
     assert_eq!((meta.ts_ns, meta.packet_number), (1_000_000_000, 2));
@@ -113,8 +115,11 @@ fn forged_retry_is_told_and_not_followed() {
     *retry.last_mut().unwrap() ^= 1;
     let hello = crypto(0, &hex(CLIENT_HELLO));
     let server = crypto(0, &hex(SERVER_HELLO));
-    let records =
-        exchange(&[(Sender::Client, FIRST.seal(&hello)), (Sender::Server, retry), (Sender::Server, ANSWER.seal(&server))]);
+    let records = exchange(&[
+        (Sender::Client, FIRST.seal(&hello)),
+        (Sender::Server, retry),
+        (Sender::Server, ANSWER.seal(&server)),
+    ]);
     let quic = records.of::<record::Quic>();
     assert_eq!((quic[1].event(), quic[1].retry_integrity_ok), (QuicEvent::Retry, Some(false)));
     assert_eq!((quic[2].event(), quic[2].request_seen), (QuicEvent::ServerHello, true));
@@ -175,7 +180,10 @@ fn server_answers_in_another_version() {
     let records = exchange(&[
         (Sender::Client, FIRST.seal(&hello)),
         (Sender::Server, answer.seal(&crypto(0, &hex(SERVER_HELLO)))),
-        (Sender::Client, Initial { version: VERSION_2, destination: &SERVER, number: 1, ..FIRST }.seal(&[2, 0, 0, 0, 0])),
+        (
+            Sender::Client,
+            Initial { version: VERSION_2, destination: &SERVER, number: 1, ..FIRST }.seal(&[2, 0, 0, 0, 0]),
+        ),
     ]);
     let versions: Vec<_> = records.of::<record::Quic>().iter().map(|quic| quic.version_name.clone()).collect();
     assert_eq!(versions, ["1", "2"]);
@@ -204,7 +212,8 @@ fn version_negotiation_leads_to_another_version() {
 
 #[test]
 fn packets_behind_the_hello_in_its_datagram_count() {
-    let zero_rtt = hex("d0 00000001 08 8394c8f03e515708 00 4020 0000000000000000000000000000000000000000000000000000000000000000");
+    let zero_rtt =
+        hex("d0 00000001 08 8394c8f03e515708 00 4020 0000000000000000000000000000000000000000000000000000000000000000");
     let handshake = hex("e0 00000001 08 8394c8f03e515708 00 14 0000000000000000000000000000000000000000");
     let short = hex("40 8394c8f03e515708 00000000");
     let datagram = [FIRST.seal(&crypto(0, &hex(CLIENT_HELLO))), zero_rtt.clone(), zero_rtt, handshake, short].concat();
@@ -245,7 +254,8 @@ fn one_port_of_a_client_has_several_connections() {
 #[test]
 fn server_leaves_the_fixed_bit_to_chance() {
     let mut answer = ANSWER.seal_without_fixed_bit(&crypto(0, &hex(SERVER_HELLO)));
-    let records = exchange(&[(Sender::Client, FIRST.seal(&crypto(0, &hex(CLIENT_HELLO)))), (Sender::Server, answer.clone())]);
+    let records =
+        exchange(&[(Sender::Client, FIRST.seal(&crypto(0, &hex(CLIENT_HELLO)))), (Sender::Server, answer.clone())]);
     assert_eq!(events(&records), [QuicEvent::ClientHello, QuicEvent::ServerHello]);
     answer[0] |= 0x40;
     let records = exchange(&[(Sender::Client, FIRST.seal(&crypto(0, &hex(CLIENT_HELLO)))), (Sender::Server, answer)]);

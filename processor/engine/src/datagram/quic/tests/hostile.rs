@@ -6,10 +6,7 @@ use weir_contract::{
     record::{self, QuicEvent},
 };
 
-use super::{
-    super::Quic,
-    *,
-};
+use super::{super::Quic, *};
 use crate::{
     Cursor,
     datagram::{Context, Datagram, Probe},
@@ -26,8 +23,8 @@ fn whole_datagram() -> Vec<u8> {
 fn any_frame() -> impl Strategy<Value = Vec<u8>> {
     let hello = hex(CLIENT_HELLO);
     let length = hello.len();
-    let piece = (0..length, 0..120usize)
-        .prop_map(move |(from, bytes)| crypto(from, &hello[from..(from + bytes).min(length)]));
+    let piece =
+        (0..length, 0..120usize).prop_map(move |(from, bytes)| crypto(from, &hello[from..(from + bytes).min(length)]));
     let bytes = prop::collection::vec(any::<u8>(), 0..40);
     prop_oneof![
         8 => piece,
@@ -162,7 +159,8 @@ fn state_is_bounded_and_counted() {
     // Of each of four connections the first byte of the hello never comes.
     for number in 0..60u32 {
         let destination = [u8::try_from(number % 4).unwrap(); 8];
-        let packet = Initial { number, key_source: &destination, destination: &destination, source: &destination, ..FIRST };
+        let packet =
+            Initial { number, key_source: &destination, destination: &destination, source: &destination, ..FIRST };
         let offset = 1 + 1000 * usize::try_from(number / 4).unwrap();
         let datagram = packet.seal(&crypto(offset, &[1; 1000]));
         let mut context =

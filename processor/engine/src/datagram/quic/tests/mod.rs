@@ -14,11 +14,7 @@ use aes_gcm::{Aes128Gcm, aead::AeadInOut};
 
 use weir_contract::{WeirdReason, record};
 
-use super::{
-    connection::Sender,
-    keys::InitialKeys,
-    version::Version,
-};
+use super::{connection::Sender, keys::InitialKeys, version::Version};
 use crate::testing::{ETHERNET, Records, decode, udp, udp_back};
 
 /// The client's first destination in RFC 9001 appendix A and RFC 9369 appendix A.
@@ -75,8 +71,7 @@ const FIRST: Initial<'static> = Initial {
 };
 
 /// The server's answer.
-const ANSWER: Initial<'static> =
-    Initial { sender: Sender::Server, destination: &[], source: &SERVER, ..FIRST };
+const ANSWER: Initial<'static> = Initial { sender: Sender::Server, destination: &[], source: &SERVER, ..FIRST };
 
 impl Initial<'_> {
     /// The packet with protection (RFC 9001 §5), its number of four bytes.

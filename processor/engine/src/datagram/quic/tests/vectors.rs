@@ -20,16 +20,8 @@ struct Vectors {
 
 const RFC_9001: Vectors = Vectors {
     version: VERSION_1,
-    client: (
-        "1f369613dd76d5467730efcbe3b1a22d",
-        "fa044b2f42a3fd3b46fb255c",
-        "9f50449e04a0e810283a1e9933adedd2",
-    ),
-    server: (
-        "cf3a5331653c364c88f0f379b6067e37",
-        "0ac1493ca1905853b0bba03e",
-        "c206b8d9b9f0f37644430b490eeaa314",
-    ),
+    client: ("1f369613dd76d5467730efcbe3b1a22d", "fa044b2f42a3fd3b46fb255c", "9f50449e04a0e810283a1e9933adedd2"),
+    server: ("cf3a5331653c364c88f0f379b6067e37", "0ac1493ca1905853b0bba03e", "c206b8d9b9f0f37644430b490eeaa314"),
     client_packet: (
         "c000000001088394c8f03e5157080000449e7b9aec34d1b1c98dd7689fb8ec11",
         "e221af44860018ab0856972e194cd934",
@@ -45,16 +37,8 @@ const RFC_9001: Vectors = Vectors {
 
 const RFC_9369: Vectors = Vectors {
     version: VERSION_2,
-    client: (
-        "8b1a0bc121284290a29e0971b5cd045d",
-        "91f73e2351d8fa91660e909f",
-        "45b95e15235d6f45a6b19cbcb0294ba9",
-    ),
-    server: (
-        "82db637861d55e1d011f19ea71d5d2a7",
-        "dd13c276499c0249d3310652",
-        "edf6d05c83121201b436e16877593c3a",
-    ),
+    client: ("8b1a0bc121284290a29e0971b5cd045d", "91f73e2351d8fa91660e909f", "45b95e15235d6f45a6b19cbcb0294ba9"),
+    server: ("82db637861d55e1d011f19ea71d5d2a7", "dd13c276499c0249d3310652", "edf6d05c83121201b436e16877593c3a"),
     client_packet: (
         "d76b3343cf088394c8f03e5157080000449ea0c95e82ffe67b6abcdb4298b485",
         "a18b2faa745b6fe189cf772a9f84cbfc",
