@@ -2,10 +2,10 @@
 # ~/.cache/weir. The steps are in scripts/.
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test chaos ci bench fuzz fmt docs
+.PHONY: help demo test chaos ci bench bench-cluster fuzz fmt docs
 
 help: ## Show this list
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-6s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-13s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 demo: ## Decode a real capture to Parquet and query it
 	@scripts/demo.sh
@@ -21,6 +21,9 @@ ci: ## What must pass before a change lands: test, formatting, lints, licences, 
 
 bench: ## Measure speed, beside the limits of this machine
 	@scripts/bench.sh
+
+bench-cluster: ## Measure what agent, processor, sink and broker cost, each alone and all at once
+	@scripts/bench-cluster.sh
 
 fuzz: ## Run each fuzz target for SECONDS_EACH seconds (300)
 	@scripts/fuzz.sh

@@ -11,17 +11,7 @@ cargo build --release --locked --package weir-tests --example limits --example p
 
 captures=("$@")
 if [[ ${#captures[@]} -eq 0 ]]; then
-    home=$cache/bench
-    mkdir -p "$home"
-    for kind in mix small; do
-        capture=$home/$kind.pcap
-        if [[ ! -f $capture || tests/large_capture.py -nt $capture ]]; then
-            say "Making $capture"
-            tests/large_capture.py "$kind" "$capture.partial"
-            mv "$capture.partial" "$capture"
-        fi
-        captures+=("$capture")
-    done
+    need_large_captures
 fi
 
 say "Measuring"

@@ -76,6 +76,22 @@ need_test_programs() {
     need_program openssl openssl
 }
 
+# Makes the large captures to measure with; sets `captures`.
+need_large_captures() {
+    local home=$cache/bench kind capture
+    mkdir -p "$home"
+    captures=()
+    for kind in mix small; do
+        capture=$home/$kind.pcap
+        if [[ ! -f $capture || tests/large_capture.py -nt $capture ]]; then
+            say "Making $capture"
+            tests/large_capture.py "$kind" "$capture.partial"
+            mv "$capture.partial" "$capture"
+        fi
+        captures+=("$capture")
+    done
+}
+
 # Makes a Python environment with the packages of scripts/python-NAME.txt; sets `python`.
 need_python() {
     need_packages python3-venv

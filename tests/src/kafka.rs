@@ -21,6 +21,10 @@ use crate::tokens::Issuer;
 const VERSION: &str = "4.3.1";
 /// How long a start may take, on a machine that is busy with other tests.
 const START_LIMIT: Duration = Duration::from_secs(120);
+/// A small heap, and the compiler that is ready first: tests start many brokers and ask little of each.
+const SMALL: &[&str] = &["-Xms384m", "-Xmx384m", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1"];
+/// As Kafka's own script starts it, with all of Java's compilers.
+const LARGE: &[&str] = &["-Xms1g", "-Xmx1g", "-XX:+UseG1GC", "-XX:MaxGCPauseMillis=20"];
 /// The users of a secured broker, with SCRAM and PLAIN alike. Each one's password is its name and `-secret`.
 /// `admin` may do everything, the others nothing until [`Kafka::allow`] says so.
 pub const USERS: [&str; 4] = ["admin", "agent", "processor", "sink"];
@@ -32,6 +36,7 @@ pub struct Kafka {
     home: Scratch,
     port: u16,
     secured: Option<Secured>,
+    jvm: &'static [&'static str],
 }
 
 /// The listeners of a broker that authenticates its clients and refuses what no ACL allows.
@@ -114,7 +119,17 @@ impl Kafka {
     /// Where it doesn't start; with what it wrote.
     #[must_use]
     pub fn start_with(settings: &[(&str, &str)]) -> Self {
-        Self::start_as(None, settings)
+        Self::start_as(None, settings, SMALL)
+    }
+
+    /// Starts such a broker whose speed is that of brokers in use.
+    ///
+    /// # Panics
+    ///
+    /// Where it doesn't start; with what it wrote.
+    #[must_use]
+    pub fn start_to_measure() -> Self {
+        Self::start_as(None, &[], LARGE)
     }
 
     /// Starts a broker that has, besides the open listener for the test itself, one with TLS and SASL and one
@@ -127,17 +142,17 @@ impl Kafka {
     pub fn start_secured() -> Self {
         let (authority, issuer) = (Authority::new(), Issuer::new());
         let secured = Secured { sasl_port: free_port(), mtls_port: free_port(), authority, issuer };
-        Self::start_as(Some(secured), &[])
+        Self::start_as(Some(secured), &[], SMALL)
     }
 
-    fn start_as(secured: Option<Secured>, settings: &[(&str, &str)]) -> Self {
+    fn start_as(secured: Option<Secured>, settings: &[(&str, &str)], jvm: &'static [&'static str]) -> Self {
         let home = Scratch::new("kafka");
         let port = free_port();
         let properties = properties(home.path(), port, secured.as_ref(), settings);
         std::fs::write(home.path().join("server.properties"), properties).unwrap();
         format_storage(home.path(), secured.is_some());
-        let process = launch(home.path(), secured.as_ref());
-        let mut kafka = Self { process, home, port, secured };
+        let process = launch(home.path(), secured.as_ref(), jvm);
+        let mut kafka = Self { process, home, port, secured, jvm };
         kafka.wait_until_ready(1);
         kafka
     }
@@ -173,7 +188,7 @@ impl Kafka {
     /// Where it doesn't start; with what it wrote.
     pub fn start_again(&mut self) {
         let starts = self.starts();
-        self.process = launch(self.home.path(), self.secured.as_ref());
+        self.process = launch(self.home.path(), self.secured.as_ref(), self.jvm);
         self.wait_until_ready(starts + 1);
     }
 
@@ -369,14 +384,11 @@ fn copy_files(from: &Path, to: &Path) {
     }
 }
 
-fn launch(home: &Path, secured: Option<&Secured>) -> Process {
-    // A small heap, and the compiler that is ready first: tests start many brokers and ask little of each.
-    let mut options =
-        ["-Xms384m", "-Xmx384m", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1"].map(str::to_owned).to_vec();
-    if let Some(Secured { issuer, .. }) = secured {
-        options.push(format!("-Dorg.apache.kafka.sasl.oauthbearer.allowed.urls={}", keys_url(issuer)));
-    }
-    let mut command = java("log4j2.yaml", &options.iter().map(String::as_str).collect::<Vec<_>>());
+fn launch(home: &Path, secured: Option<&Secured>, jvm: &[&str]) -> Process {
+    let issuer = secured.map(|Secured { issuer, .. }| keys_url(issuer));
+    let allowed = issuer.map(|url| format!("-Dorg.apache.kafka.sasl.oauthbearer.allowed.urls={url}"));
+    let options: Vec<_> = jvm.iter().copied().chain(allowed.as_deref()).collect();
+    let mut command = java("log4j2.yaml", &options);
     command.arg("kafka.Kafka").arg(home.join("server.properties"));
     Process::start(command, &home.join("broker.log"))
 }

@@ -24,6 +24,8 @@ pub struct Process {
     child: Child,
     log: PathBuf,
     ended: Option<ExitStatus>,
+    /// CPU time it had used when its end was looked for last.
+    used: Duration,
 }
 
 impl Process {
@@ -45,7 +47,7 @@ impl Process {
             .spawn()
             .unwrap_or_else(|error| panic!("can't run {}: {error}", command.get_program().display()));
         watchdog::tell("kill", &child.id().to_string());
-        Self { name, child, log: log.to_owned(), ended: None }
+        Self { name, child, log: log.to_owned(), ended: None, used: Duration::ZERO }
     }
 
     /// The process's number.
@@ -102,6 +104,8 @@ impl Process {
     /// How it ended, if it did.
     pub fn status(&mut self) -> Option<ExitStatus> {
         if self.ended.is_none() {
+            // It is there until it was waited for.
+            self.used = cpu_time(&self.child.id().to_string()).unwrap_or(self.used);
             self.ended = self.child.try_wait().unwrap();
             if self.ended.is_some() {
                 // Before its number may be another's.
@@ -129,17 +133,22 @@ impl Process {
         }
     }
 
-    /// CPU time used so far by all its threads, in user and system mode.
+    /// CPU time used so far by all its threads, in user and system mode; in all its life, once it has ended.
+    ///
+    /// # Panics
+    ///
+    /// Where the system doesn't tell.
+    pub fn cpu_time(&self) -> Duration {
+        if self.ended.is_some() { self.used } else { cpu_time(&self.id().to_string()).unwrap() }
+    }
+
+    /// The most memory that it has had, in bytes (resident set size).
     ///
     /// # Panics
     ///
     /// Where it has ended.
-    pub fn cpu_time(&self) -> Duration {
-        let stat = std::fs::read_to_string(format!("/proc/{}/stat", self.id())).unwrap();
-        // Behind the name, which may have blanks: proc_pid_stat(5), fields 14 and 15, in ticks of 10 ms.
-        let fields = stat.rsplit_once(')').unwrap().1.split_whitespace();
-        let ticks: u64 = fields.skip(11).take(2).map(|field| field.parse::<u64>().unwrap()).sum();
-        Duration::from_millis(10 * ticks)
+    pub fn memory_peak_bytes(&self) -> u64 {
+        self.memory("VmHWM:")
     }
 
     /// Memory that it has at present, in bytes (resident set size).
@@ -148,8 +157,12 @@ impl Process {
     ///
     /// Where it has ended.
     pub fn memory_bytes(&self) -> u64 {
+        self.memory("VmRSS:")
+    }
+
+    fn memory(&self, what: &str) -> u64 {
         let status = std::fs::read_to_string(format!("/proc/{}/status", self.id())).unwrap();
-        let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).unwrap();
+        let line = status.lines().find_map(|line| line.strip_prefix(what)).unwrap();
         1024 * line.trim().strip_suffix(" kB").unwrap().parse::<u64>().unwrap()
     }
 
@@ -170,6 +183,24 @@ impl Drop for Process {
             self.status();
         }
     }
+}
+
+/// CPU time that this process itself has used, all its threads together.
+///
+/// # Panics
+///
+/// Where the system doesn't tell.
+pub fn own_cpu_time() -> Duration {
+    cpu_time("self").unwrap()
+}
+
+/// None of a process that is gone.
+fn cpu_time(process: &str) -> Option<Duration> {
+    let stat = std::fs::read_to_string(format!("/proc/{process}/stat")).ok()?;
+    // Behind the name, which may have blanks: proc_pid_stat(5), fields 14 and 15, in ticks of 10 ms.
+    let fields = stat.rsplit_once(')')?.1.split_whitespace();
+    let ticks: u64 = fields.skip(11).take(2).map(|field| field.parse::<u64>().unwrap()).sum();
+    Some(Duration::from_millis(10 * ticks))
 }
 
 /// Asks again and again until something is so, for a time; says whether it came to be so.
