@@ -157,7 +157,7 @@ fn a_pipe_gets_the_table_and_nothing_else() {
     run.assert(0, &[]);
     assert!(!run.stderr.contains(['\r', '\x1b']), "{:?}", run.stderr);
     let lines: Vec<_> = run.stderr.lines().collect();
-    assert_eq!(lines[0], "record type         records  protobuf bytes");
+    assert_eq!(lines[0], "record type            records  protobuf bytes");
     let dns = lines.iter().find(|line| line.starts_with("dns ")).unwrap();
     assert!(dns.ends_with("  126,158") || dns.split_whitespace().count() == 3, "{dns}");
     assert!(lines.contains(&"weird: nothing") && lines.contains(&"lost:  nothing"), "{lines:?}");
