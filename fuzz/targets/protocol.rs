@@ -29,7 +29,7 @@ fuzz_target!(
     |input: &[u8]| {
         let mut input = Bytes::new(input);
         let way = WAYS[usize::from(input.u8()) % WAYS.len()];
-        let sent = Cell::new([0; 2]);
+        let sent = Cell::new([0_u32; 2]);
         let packets = OwnedPacket::read_all(input, |input, is_answer| {
             let message = input.message();
             let before = sent.get();
