@@ -152,8 +152,11 @@ impl Records {
 
 /// Frames a millisecond apart, as one batch that ends the capture.
 pub(crate) fn batch(link_type: u16, frames: &[Vec<u8>]) -> PacketBatch {
-    let times = (1_000_000_000..).step_by(1_000_000);
-    batch_at(link_type, &times.zip(frames.iter().cloned()).collect::<Vec<_>>())
+    batch_at(link_type, &a_millisecond_apart(frames))
+}
+
+fn a_millisecond_apart(frames: &[Vec<u8>]) -> Vec<(i64, Vec<u8>)> {
+    (1_000_000_000..).step_by(1_000_000).zip(frames.iter().cloned()).collect()
 }
 
 /// Frames with their times in ns, as one batch that ends the capture.
@@ -174,6 +177,36 @@ pub(crate) fn batch_of(link_type: u16, packets: &[Packet<'_>]) -> PacketBatch {
     }
     let watermark_ns = packets.iter().map(|packet| packet.ts_ns).max().unwrap_or_default();
     builder.finish(watermark_ns, PacketBatch::default())
+}
+
+/// What becomes of Ethernet frames a millisecond apart by an engine that is saved and restored behind each.
+pub(crate) fn decode_with_snapshots(frames: &[Vec<u8>]) -> Records {
+    decode_one_by_one(&a_millisecond_apart(frames), true)
+}
+
+/// What becomes of Ethernet frames with their times in ns, each in a batch of its own.
+pub(crate) fn decode_one_by_one(frames: &[(i64, Vec<u8>)], has_snapshots: bool) -> Records {
+    let limits = Limits::per_partition(1);
+    let mut engine = Engine::new(0, limits, Selection::all());
+    let mut records = Records::default();
+    for (number, frame) in (1..).zip(frames) {
+        let batch = PacketBatch {
+            sequence: number,
+            first_packet_number: number,
+            packets_before: number - 1,
+            end_of_capture: false,
+            watermark_ns: 0,
+            ..batch_at(ETHERNET, std::slice::from_ref(frame))
+        };
+        engine.push(&batch, &mut records).unwrap();
+        if has_snapshots {
+            let snapshot = engine.snapshot();
+            engine = Engine::restore(&snapshot, limits, Selection::all()).unwrap();
+            assert_eq!(engine.snapshot(), snapshot);
+        }
+    }
+    engine.finish("test", 1, &mut records);
+    records
 }
 
 /// What becomes of frames.

@@ -3,13 +3,10 @@
 
 use proptest::prelude::*;
 use prost::Message as _;
-use weir_contract::{Meta, PacketBatch, RecordType, Selection};
+use weir_contract::{Meta, RecordType};
 
 use super::{dns, http, ssh, tls};
-use crate::{
-    Engine, Limits,
-    testing::{self, ETHERNET, Records, tcp},
-};
+use crate::testing::{self, Records, tcp};
 
 const SYN: u16 = 2;
 const ACK: u16 = 16;
@@ -113,27 +110,8 @@ fn what_was_said(records: &Records) -> Vec<Said> {
 }
 
 fn decode(frames: &[Vec<u8>], has_snapshots: bool) -> Records {
-    let limits = Limits::per_partition(1);
-    let mut engine = Engine::new(0, limits, Selection::all());
-    let mut records = Records::default();
-    for (number, frame) in (1..).zip(frames) {
-        let batch = testing::batch_at(ETHERNET, &[(1_000_000_000, frame.clone())]);
-        let batch = PacketBatch {
-            sequence: number,
-            first_packet_number: number,
-            packets_before: number - 1,
-            end_of_capture: false,
-            ..batch
-        };
-        engine.push(&batch, &mut records).unwrap();
-        if has_snapshots {
-            let snapshot = engine.snapshot();
-            engine = Engine::restore(&snapshot, limits, Selection::all()).unwrap();
-            assert_eq!(engine.snapshot(), snapshot);
-        }
-    }
-    engine.finish("test", 1, &mut records);
-    records
+    let at_once: Vec<_> = frames.iter().map(|frame| (1_000_000_000, frame.clone())).collect();
+    testing::decode_one_by_one(&at_once, has_snapshots)
 }
 
 #[test]

@@ -1,6 +1,6 @@
 //! What conversations make of segments, by the example of DNS over TCP.
 
-use weir_contract::{PacketBatch, Selection, record};
+use weir_contract::{Selection, record};
 
 use super::dns::tests::{ANSWER, QUERY};
 use crate::{
@@ -50,19 +50,8 @@ fn messages_are_read_from_a_stream_however_it_was_cut() {
 #[test]
 fn a_snapshot_after_any_packet_changes_nothing() {
     let frames = tcp_connection(53, &[(true, QUERY), (false, ANSWER), (true, QUERY), (false, ANSWER)], 3);
-    let limits = Limits::per_partition(1);
     let at_once = testing::decode(ETHERNET, &frames);
-    let mut records = Records::default();
-    let mut engine = Engine::new(0, limits, Selection::all());
-    for (number, frame) in (1..).zip(&frames) {
-        let mut batch = testing::batch_at(ETHERNET, &[(1_000_000_000 + (number - 1) * 1_000_000, frame.clone())]);
-        batch = PacketBatch { sequence: number, first_packet_number: number, end_of_capture: false, ..batch };
-        batch.packets_before = number - 1;
-        batch.watermark_ns = 0;
-        engine.push(&batch, &mut records).unwrap();
-        engine = Engine::restore(&engine.snapshot(), limits, Selection::all()).unwrap();
-    }
-    engine.finish("test", 1, &mut records);
+    let records = testing::decode_with_snapshots(&frames);
     assert_eq!(messages(&records), messages(&at_once));
     assert_eq!(services(&records), ["dns"]);
     assert_eq!(records.of::<record::CaptureLoss>(), []);

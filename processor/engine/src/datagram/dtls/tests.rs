@@ -1,11 +1,10 @@
 //! Associations, and datagrams that are lost, doubled or lie.
 
 use proptest::prelude::*;
-use weir_contract::{PacketBatch, Selection, record};
+use weir_contract::record;
 
 use super::Dtls;
 use crate::{
-    Engine, Limits,
     datagram::{Datagram as _, Probe},
     testing::{self, ETHERNET, Records, udp, udp_back},
     tls::tests::{extension, hello, list},
@@ -86,24 +85,7 @@ fn decode(datagrams: &[(bool, Vec<u8>)]) -> Records {
 
 /// As [`decode`], by an engine that is saved and restored after each packet.
 fn decode_with_snapshots(datagrams: &[(bool, Vec<u8>)]) -> Records {
-    let limits = Limits::per_partition(1);
-    let mut records = Records::default();
-    let mut engine = Engine::new(0, limits, Selection::all());
-    for (number, frame) in (1..).zip(frames(datagrams)) {
-        let batch = testing::batch_at(ETHERNET, &[(1_000_000_000 + (number - 1) * 1_000_000, frame)]);
-        let batch = PacketBatch {
-            sequence: number,
-            first_packet_number: number,
-            packets_before: number - 1,
-            end_of_capture: false,
-            watermark_ns: 0,
-            ..batch
-        };
-        engine.push(&batch, &mut records).unwrap();
-        engine = Engine::restore(&engine.snapshot(), limits, Selection::all()).unwrap();
-    }
-    engine.finish("test", 1, &mut records);
-    records
+    testing::decode_with_snapshots(&frames(datagrams))
 }
 
 /// What a session's records say, without times.

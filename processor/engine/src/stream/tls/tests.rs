@@ -1,11 +1,10 @@
 //! Sessions as they come in segments, and ones that lie.
 
 use proptest::prelude::*;
-use weir_contract::{Meta, PacketBatch, Record, Selection, record};
+use weir_contract::{Meta, Record, record};
 
 use super::Tls;
 use crate::{
-    Engine, Limits,
     datagram::Probe,
     stream::{Direction, Stream as _},
     testing::{self, ETHERNET, Records, tcp_connection},
@@ -150,24 +149,8 @@ fn the_same_session_in_records_of_any_length() {
 #[test]
 fn a_snapshot_after_any_packet_changes_nothing() {
     let frames = frames(&session_1_2(200), 90);
-    let limits = Limits::per_partition(1);
     let at_once = testing::decode(ETHERNET, &frames);
-    let mut records = Records::default();
-    let mut engine = Engine::new(0, limits, Selection::all());
-    for (number, frame) in (1..).zip(&frames) {
-        let batch = testing::batch_at(ETHERNET, &[(1_000_000_000 + (number - 1) * 1_000_000, frame.clone())]);
-        let batch = PacketBatch {
-            sequence: number,
-            first_packet_number: number,
-            packets_before: number - 1,
-            end_of_capture: false,
-            watermark_ns: 0,
-            ..batch
-        };
-        engine.push(&batch, &mut records).unwrap();
-        engine = Engine::restore(&engine.snapshot(), limits, Selection::all()).unwrap();
-    }
-    engine.finish("test", 1, &mut records);
+    let records = testing::decode_with_snapshots(&frames);
     assert_eq!(facts(&records), facts(&at_once));
 }
 

@@ -1,12 +1,9 @@
 //! Handshakes that take more than one packet a side.
 
-use weir_contract::{
-    Packet, PacketBatch, Selection,
-    record::{self, QuicEvent},
-};
+use weir_contract::record::{self, QuicEvent};
 
 use super::*;
-use crate::{Engine, Limits, testing::batch_of};
+use crate::testing;
 
 const OTHER: [u8; 8] = *b"another1";
 
@@ -157,17 +154,8 @@ fn handshake_goes_on_in_another_engine_after_any_packet() {
         (Sender::Server, answer(0).seal(&crypto(20, &server[20..]))),
         (Sender::Server, answer(1).seal(&crypto(0, &server[..20]))),
     ];
-    let mut engine = Engine::new(0, Limits::per_partition(1), Selection::all());
-    let mut records = Records::default();
-    for (number, datagram) in (1..).zip(&datagrams) {
-        let data = frame(datagram);
-        let original_length = u32::try_from(data.len()).unwrap();
-        let ts_ns = 1_000_000_000 + (number - 1) * 1_000_000;
-        let packet = Packet { number, ts_ns, data: &data, original_length, link_type: ETHERNET, interface: 0 };
-        let batch = PacketBatch { sequence: number, ..batch_of(ETHERNET, &[packet]) };
-        engine.push(&batch, &mut records).unwrap();
-        engine = Engine::restore(&engine.snapshot(), Limits::per_partition(1), Selection::all()).unwrap();
-    }
+    let frames: Vec<_> = datagrams.iter().map(frame).collect();
+    let records = testing::decode_with_snapshots(&frames);
     assert_eq!(records.of::<record::Quic>(), exchange(&datagrams).of::<record::Quic>());
     assert_eq!(records.of::<record::Quic>().len(), 4);
 }

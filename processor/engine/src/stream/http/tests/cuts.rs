@@ -1,13 +1,10 @@
 //! The same records however the stream was cut, and what gaps leave of it.
 
 use proptest::prelude::*;
-use weir_contract::{PacketBatch, Selection, TransactionState, record};
+use weir_contract::{TransactionState, record};
 
 use super::{CLIENT, SERVER, services};
-use crate::{
-    Engine, Limits,
-    testing::{self, ETHERNET, Records, tcp_connection},
-};
+use crate::testing::{self, ETHERNET, Records, tcp_connection};
 
 /// Every kind of body and turn.
 pub(in crate::stream) const TURNS: &[(bool, &[u8])] = &[
@@ -84,23 +81,7 @@ fn a_stream_cut_at_any_byte_gives_the_same_records() {
 #[test]
 fn a_snapshot_after_any_byte_changes_nothing() {
     let frames = tcp_connection(80, &cut(|_| true), 1);
-    let limits = Limits::per_partition(1);
-    let mut records = Records::default();
-    let mut engine = Engine::new(0, limits, Selection::all());
-    for (number, frame) in (1..).zip(&frames) {
-        let batch = testing::batch_at(ETHERNET, &[(1_000_000_000 + (number - 1) * 1_000_000, frame.clone())]);
-        let batch = PacketBatch {
-            sequence: number,
-            first_packet_number: number,
-            packets_before: number - 1,
-            end_of_capture: false,
-            watermark_ns: 0,
-            ..batch
-        };
-        engine.push(&batch, &mut records).unwrap();
-        engine = Engine::restore(&engine.snapshot(), limits, Selection::all()).unwrap();
-    }
-    engine.finish("test", 1, &mut records);
+    let records = testing::decode_with_snapshots(&frames);
     let at_once = testing::decode(ETHERNET, &frames);
     assert_eq!(records.of::<record::Http>(), at_once.of::<record::Http>());
     assert_eq!(plain(&records), plain(&decode(TURNS)));
