@@ -1,5 +1,5 @@
-"""What expect_http.py and expect_tls.py share: messages of streams as tshark sees them in two passes, with those
-reassembled."""
+"""What expect_http.py, expect_ssh.py and expect_tls.py share: messages of streams as tshark sees them in two passes,
+with those reassembled."""
 
 import codecs
 import gzip

@@ -1,4 +1,4 @@
-//! What tshark saw, as `tests/differential/expect.py` and `expect_tls.py` wrote it down.
+//! What tshark saw, as `tests/differential/expect.py` and those beside it wrote it down.
 
 use std::collections::BTreeMap;
 use std::fs::File;
@@ -21,10 +21,12 @@ pub struct Expected {
     pub messages: Vec<Message>,
     /// Packets of QUIC with long headers, names of fields with their protocol.
     pub quic: Vec<Message>,
-    /// Hellos and certificates of TLS and DTLS.
-    pub handshakes: Vec<Handshake>,
-    /// Requests and responses of HTTP; `sender` and `receiver` are the first fields.
-    pub http: Vec<Message>,
+    /// Hellos and certificates of TLS and DTLS; their protocol is the kind of message.
+    pub handshakes: Vec<Said>,
+    /// Requests and responses of HTTP.
+    pub http: Vec<Said>,
+    /// Identification lines and offers of SSH.
+    pub ssh: Vec<Said>,
     /// Headers of the first packets: frame, protocol, fields.
     pub headers: Vec<(u64, String, Fields)>,
 }
@@ -48,8 +50,8 @@ impl Message {
     }
 }
 
-/// A handshake message of TLS or DTLS; its protocol is the kind of message.
-pub struct Handshake {
+/// A message of a stream, and between whom.
+pub struct Said {
     /// Address and port.
     pub sender: String,
     /// Address and port.
@@ -95,26 +97,9 @@ pub fn load(folder: &Path) -> BTreeMap<String, Expected> {
         };
         files.get_mut(file).expect("every file is in layers.tsv.gz").quic.push(packet);
     });
-    for_each_json(&folder.join("tls.jsonl.gz"), |file, line| {
-        let message = Message {
-            frame: number(&line["n"]),
-            protocol: string(&line["k"]),
-            fields: fields(&line["f"]),
-            sections: BTreeMap::new(),
-        };
-        let handshake = Handshake { sender: string(&line["s"]), receiver: string(&line["d"]), message };
-        files.get_mut(file).expect("every file is in layers.tsv.gz").handshakes.push(handshake);
-    });
-    for_each_json(&folder.join("http.jsonl.gz"), |file, line| {
-        let ends = [("sender", "s"), ("receiver", "d")].map(|(name, key)| (name.to_owned(), string(&line[key])));
-        let message = Message {
-            frame: number(&line["n"]),
-            protocol: "http".to_owned(),
-            fields: ends.into_iter().chain(fields(&line["f"])).collect(),
-            sections: BTreeMap::new(),
-        };
-        files.get_mut(file).expect("every file is in layers.tsv.gz").http.push(message);
-    });
+    load_said(&folder.join("tls.jsonl.gz"), &mut files, |file| &mut file.handshakes);
+    load_said(&folder.join("http.jsonl.gz"), &mut files, |file| &mut file.http);
+    load_said(&folder.join("ssh.jsonl.gz"), &mut files, |file| &mut file.ssh);
     for_each_json(&folder.join("headers.jsonl.gz"), |file, line| {
         let headers = &mut files.get_mut(file).expect("every file is in layers.tsv.gz").headers;
         for header in line["h"].as_array().expect("headers are a list") {
@@ -141,6 +126,19 @@ fn load_layers(path: &Path, files: &mut BTreeMap<String, Expected>) {
             _ => panic!("{}: not understood: {line}", path.display()),
         }
     }
+}
+
+fn load_said(path: &Path, files: &mut BTreeMap<String, Expected>, list: fn(&mut Expected) -> &mut Vec<Said>) {
+    for_each_json(path, |file, line| {
+        let message = Message {
+            frame: number(&line["n"]),
+            protocol: line["k"].as_str().unwrap_or_default().to_owned(),
+            fields: fields(&line["f"]),
+            sections: BTreeMap::new(),
+        };
+        let said = Said { sender: string(&line["s"]), receiver: string(&line["d"]), message };
+        list(files.get_mut(file).expect("every file is in layers.tsv.gz")).push(said);
+    });
 }
 
 /// `1-3,7` → 1, 2, 3, 7.

@@ -8,7 +8,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use prost_reflect::DynamicMessage;
 
 use crate::decoded::Decoded;
-use crate::expected::{Expected, Message};
+use crate::expected::{Expected, Message, Said};
 use crate::explained::Difference;
 use crate::messages::{Values, unequal};
 use crate::value;
@@ -125,12 +125,7 @@ fn of_records(decoded: &Decoded) -> BTreeMap<Place, Told> {
     records.sort_by_key(|(_, record)| (number(record, "meta.ts_ns"), number(record, "depth")));
     let mut told: BTreeMap<Place, Told> = BTreeMap::new();
     for (frame, record) in &records {
-        let ends = ["src", "dst"].map(|end| {
-            format!("{} {}", field(record, &format!("meta.{end}_ip")), field(record, &format!("meta.{end}_port")))
-        });
-        let [client, server] = ends;
-        let is_reversed = field(record, "meta.from_responder") == "1";
-        let (client, server) = if is_reversed { (server, client) } else { (client, server) };
+        let (client, server) = value::ends(record);
         let seen = [field(record, "request_seen") == "1", !field(record, "status_code").is_empty()];
         for ((kind, fields), _) in KINDS.into_iter().zip(seen).filter(|(_, seen)| *seen) {
             let values = fields.iter().map(|(name, path)| ((*name).to_owned(), field(record, path))).collect();
@@ -144,15 +139,14 @@ fn field(record: &DynamicMessage, path: &str) -> String {
     value::of_record(record, path).unwrap_or_default()
 }
 
-fn of_tshark(messages: &[Message]) -> BTreeMap<Place, Told> {
+fn of_tshark(messages: &[Said]) -> BTreeMap<Place, Told> {
     let mut told: BTreeMap<Place, Told> = BTreeMap::new();
-    for message in messages {
+    for Said { sender, receiver, message } in messages {
         let is_request = message.values("request.method").next().is_some();
         let (kind, fields) = KINDS[usize::from(!is_request)];
-        let end = |name| message.values(name).next().unwrap_or_default().to_owned();
-        let (client, server) = if is_request { ("sender", "receiver") } else { ("receiver", "sender") };
+        let (client, server) = if is_request { (sender, receiver) } else { (receiver, sender) };
         let values = fields.iter().map(|(name, _)| ((*name).to_owned(), shown(message, name))).collect();
-        told.entry((end(client), end(server), kind)).or_default().push((message.frame, values));
+        told.entry((client.clone(), server.clone(), kind)).or_default().push((message.frame, values));
     }
     told
 }

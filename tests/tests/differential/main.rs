@@ -18,6 +18,7 @@ mod http;
 mod layers;
 mod messages;
 mod quic;
+mod ssh;
 mod tls;
 mod value;
 
@@ -123,6 +124,7 @@ fn differences(captures: &Path, file: &str, expected: &Expected) -> Vec<(Differe
         found.extend(quic::differences(file, expected, &decoded));
         found.extend(tls::differences(file, expected, &decoded));
         found.extend(http::differences(file, expected, &decoded));
+        found.extend(ssh::differences(file, expected, &decoded));
     }
     found
 }

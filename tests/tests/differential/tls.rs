@@ -74,7 +74,7 @@ pub fn differences(file: &str, expected: &Expected, decoded: &Decoded) -> Vec<(D
     for kind in KINDS {
         for frame in decoded.occurrences(kind.record).into_keys() {
             for record in decoded.records_of(kind.record, frame).into_iter().filter(|record| !is_of_quic(record)) {
-                let (sender, receiver) = ends(&record);
+                let (sender, receiver) = value::ends(&record);
                 ways.entry((kind.name, sender, receiver)).or_default().0.push(record);
             }
         }
@@ -106,13 +106,6 @@ pub fn differences(file: &str, expected: &Expected, decoded: &Decoded) -> Vec<(D
 /// Those are compared as QUIC's.
 fn is_of_quic(record: &DynamicMessage) -> bool {
     value::of_record(record, "transport").as_deref() == Some("quic")
-}
-
-fn ends(record: &DynamicMessage) -> (String, String) {
-    let of = |name: &str| value::of_record(record, &format!("meta.{name}")).unwrap_or_default();
-    let (originator, responder) =
-        (format!("{} {}", of("src_ip"), of("src_port")), format!("{} {}", of("dst_ip"), of("dst_port")));
-    if of("from_responder") == "1" { (responder, originator) } else { (originator, responder) }
 }
 
 /// A message of certificates as one of each.

@@ -61,6 +61,14 @@ fn text(value: &Value, rest: Option<&str>) -> Option<String> {
     })
 }
 
+/// Sender and receiver of what a record tells, each an address and a port.
+pub fn ends(record: &DynamicMessage) -> (String, String) {
+    let of = |name: &str| of_record(record, &format!("meta.{name}")).unwrap_or_default();
+    let originator = format!("{} {}", of("src_ip"), of("src_port"));
+    let responder = format!("{} {}", of("dst_ip"), of("dst_port"));
+    if of("from_responder") == "1" { (responder, originator) } else { (originator, responder) }
+}
+
 /// `de:ad` or bytes → `dead`.
 pub fn hex(bytes: &[u8]) -> String {
     bytes.iter().map(|byte| format!("{byte:02x}")).collect()

@@ -26,11 +26,12 @@ pub(super) mod list {
 }
 
 /// The list at a place, as sent: names with commas between. Empty where the message ends before it.
-pub(super) fn list_at(kexinit: &[u8], place: usize) -> &[u8] {
+fn list_at(kexinit: &[u8], place: usize) -> &[u8] {
     read(kexinit, place).unwrap_or_default()
 }
 
-fn read(kexinit: &[u8], place: usize) -> Result<&[u8], Malformed> {
+/// The list at a place; an error where the message ends before it.
+pub(super) fn read(kexinit: &[u8], place: usize) -> Result<&[u8], Malformed> {
     let mut input = Cursor::new(kexinit);
     input.skip(COOKIE_BYTES)?;
     for _ in 0..place {

@@ -6,11 +6,11 @@ use weir_contract::{record, text::push_escaped};
 
 use super::{
     Side, Ssh,
-    algorithms::{self, agreed, list, list_at},
+    algorithms::{self, agreed, list},
     string,
 };
 use crate::{
-    cursor::Cursor,
+    cursor::{Cursor, Malformed},
     digits::{push_base64, push_hex},
     limits::TEXT_MAX,
     output::{Draft, Output},
@@ -93,25 +93,35 @@ fn fill_offers(ssh: &mut Draft<'_, record::Ssh>, client: &Side, server: &Side) {
         let mut offer: record::SshAlgorithms = ssh.spare();
         is_complete &= algorithms::fill(&mut offer, &client.kexinit, ssh.parts().1);
         ssh.client_algorithms = Some(offer);
-        let raw = hassh_raw(&client.kexinit, 0);
-        push_hex(&mut ssh.hassh, &Md5::digest(&raw));
-        push_escaped(&mut ssh.hassh_raw, raw.get(..TEXT_MAX).unwrap_or(&raw));
+        if let Ok(raw) = hassh_raw(&client.kexinit, 0) {
+            push_hex(&mut ssh.hassh, &Md5::digest(&raw));
+            push_escaped(&mut ssh.hassh_raw, raw.get(..TEXT_MAX).unwrap_or(&raw));
+        }
     }
     if !server.kexinit.is_empty() {
         let mut offer: record::SshAlgorithms = ssh.spare();
         is_complete &= algorithms::fill(&mut offer, &server.kexinit, ssh.parts().1);
         ssh.server_algorithms = Some(offer);
-        let raw = hassh_raw(&server.kexinit, 1);
-        push_hex(&mut ssh.hassh_server, &Md5::digest(&raw));
-        push_escaped(&mut ssh.hassh_server_raw, raw.get(..TEXT_MAX).unwrap_or(&raw));
+        if let Ok(raw) = hassh_raw(&server.kexinit, 1) {
+            push_hex(&mut ssh.hassh_server, &Md5::digest(&raw));
+            push_escaped(&mut ssh.hassh_server_raw, raw.get(..TEXT_MAX).unwrap_or(&raw));
+        }
     }
     ssh.truncated |= !is_complete;
 }
 
-/// Key exchange, encryption, MAC and compression that a side offers in one direction: 0 towards the server.
-fn hassh_raw(kexinit: &[u8], towards: usize) -> Vec<u8> {
+/// Key exchange, encryption, MAC and compression that a side offers in one direction: 0 towards the server. The hash
+/// of some of them would be another client's.
+fn hassh_raw(kexinit: &[u8], towards: usize) -> Result<Vec<u8>, Malformed> {
     let places = [list::KEX, list::CIPHERS[towards], list::MACS[towards], list::COMPRESSIONS[towards]];
-    places.map(|place| list_at(kexinit, place)).join(&b';')
+    let mut raw = Vec::new();
+    for (nth, place) in places.into_iter().enumerate() {
+        if nth > 0 {
+            raw.push(b';');
+        }
+        raw.extend_from_slice(algorithms::read(kexinit, place)?);
+    }
+    Ok(raw)
 }
 
 fn fill_host_key(ssh: &mut record::Ssh, blob: &[u8]) {

@@ -118,6 +118,19 @@ fn a_handshake_that_stops_anywhere_tells_what_was_said() {
 }
 
 #[test]
+fn an_offer_with_a_list_that_lies_of_its_length_has_no_hash() {
+    let mut turns = handshake();
+    let offer = &mut turns[2].1;
+    let place = offer.windows(9).position(|bytes| bytes == b"none,zlib").unwrap();
+    offer[place - 1] = 200;
+    let records = decode(&turns[..3], 1000);
+    let [ssh] = &records.of::<record::Ssh>()[..] else { panic!("one connection") };
+    assert_eq!((&ssh.hassh[..], &ssh.hassh_raw[..]), ("", ""));
+    assert!(ssh.truncated);
+    assert_eq!(ssh.client_algorithms.as_ref().unwrap().ciphers_client_to_server.len(), 6);
+}
+
+#[test]
 fn version_1_is_told_by_its_banners() {
     let turns = [(false, b"SSH-1.5-1.2.33\n".to_vec()), (true, b"SSH-1.5-PuTTY\n".to_vec()), (false, vec![0; 64])];
     let records = decode(&turns, 1000);
