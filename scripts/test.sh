@@ -33,5 +33,7 @@ printf 'Spark reads %s files\n' "$(grep -c "rows" "$scratch/check")"
 check tests/read_proto.py "$weir" "$scratch/proto"
 cat "$scratch/check"
 
+scripts/test-alerts.sh
+
 awk '/^test result:/ { passed += $4; failed += $6; ignored += $8 }
     END { printf "\n%d tests passed, %d failed, %d ignored\n", passed, failed, ignored }' "$scratch/tests"

@@ -1,13 +1,14 @@
 //! The producer, and whether Kafka has the topic that it writes to.
 
 use crate::delivery::{NotTaken, Outcome, Producer, Report};
+use crate::metrics;
 use anyhow::Context as _;
 use rdkafka::client::OAuthToken;
 use rdkafka::config::RDKafkaLogLevel;
 use rdkafka::error::{KafkaError, RDKafkaErrorCode as Code};
 use rdkafka::message::Message as _;
 use rdkafka::producer::{BaseProducer, BaseRecord, DeliveryResult, Producer as _, ProducerContext, PurgeConfig};
-use rdkafka::{ClientConfig, ClientContext};
+use rdkafka::{ClientConfig, ClientContext, Timestamp};
 use std::collections::BTreeMap;
 use std::error::Error;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, OnceLock, PoisonError};
@@ -96,7 +97,12 @@ impl ProducerContext for Context {
         let partition = result.as_ref().map_or_else(|(_, message)| message.partition(), |message| message.partition());
         lock(&self.begun).reported(partition, result.is_ok());
         let outcome = match result {
-            Ok(_) => Outcome::Published,
+            Ok(message) => {
+                if let Timestamp::LogAppendTime(appended_ms) = message.timestamp() {
+                    metrics::compare_clocks(appended_ms);
+                }
+                Outcome::Published
+            }
             Err((error, message)) => match error.rdkafka_error_code() {
                 Some(Code::MessageSizeTooLarge) => Outcome::TooLarge,
                 code => {

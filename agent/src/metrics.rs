@@ -2,6 +2,7 @@
 
 use crate::delivery::{Accounts, Delivery, Store};
 use crate::spool::Disk;
+use std::time::{SystemTime, UNIX_EPOCH};
 use weir_agent::InterfaceCounters;
 use weir_service::metrics::{Kind, Label, Metric};
 
@@ -42,8 +43,14 @@ pub const METRICS: &[Metric] = &[
     gauge("weir_agent_in_flight_bytes", "Bytes of the batches that the producer has, or that wait for another one."),
     gauge("weir_agent_spool_packets", "Packets in the spool, but for those in flight from there."),
     gauge("weir_agent_spool_bytes", "Bytes of the spool's segments."),
+    gauge("weir_agent_spool_limit_bytes", "Bytes that the spool may take; 0 where there is none."),
     counter("weir_agent_spool_errors_total", "Errors that the spool's disk gave."),
     counter("weir_agent_producer_failures_total", "Times that the producer failed, and another one was made."),
+    gauge(
+        "weir_agent_clock_ahead_seconds",
+        "By how much the agent's clock was ahead of the broker's when that acknowledged the last batch, and how long the \
+         acknowledgement took; below 0 the agent's clock is behind.",
+    ),
     Metric {
         name: "weir_agent_capture_received_packets_total",
         kind: Kind::Counter,
@@ -141,6 +148,22 @@ pub fn record_interface(interface: &InterfaceCounters) {
 /// Brings up to date how many packets were late.
 pub fn record_late(packets: i64) {
     metrics::counter!("weir_agent_capture_late_packets_total").absolute(u64::try_from(packets).unwrap_or_default());
+}
+
+/// Tells how large the spool may be.
+pub fn set_spool_limit(bytes: u64) {
+    set("weir_agent_spool_limit_bytes", bytes);
+}
+
+/// Compares the clock with that of the broker, which acknowledged a batch just now and had appended it at that time, in
+/// ms since 1970.
+pub fn compare_clocks(appended_ms: i64) {
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    let Ok(now_ms) = i64::try_from(now.as_millis()) else { return };
+    // Exact up to 2⁵³ ms, which is 285,000 years.
+    #[allow(clippy::cast_precision_loss)]
+    let ahead_ms = now_ms.saturating_sub(appended_ms) as f64;
+    metrics::gauge!("weir_agent_clock_ahead_seconds").set(ahead_ms / 1000.0);
 }
 
 /// Counts a producer that failed.

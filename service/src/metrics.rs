@@ -58,6 +58,13 @@ pub const COMMON: &[Metric] = &[
         labels: &[Label { name: "kind", values: crate::kafka::ERROR_KINDS }],
         help: "Errors that Kafka's client told, by what they are about; the log has their words.",
     },
+    Metric {
+        name: crate::kafka::CERTIFICATE_EXPIRY,
+        kind: Kind::Gauge,
+        labels: &[Label { name: "setting", values: &[] }],
+        help: "When the first of the certificates in use expires, in seconds since 1970, by the setting that names \
+               their file. A file that is replaced is read at the next start.",
+    },
 ];
 
 /// Makes this process's metrics those of the tables and of [`COMMON`], counters and gauges at 0 where their

@@ -81,6 +81,9 @@ pub fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
 
     let health = Health::default();
     let metrics = weir_service::metrics::install(&[crate::metrics::METRICS])?;
+    if state.is_some() {
+        crate::metrics::set_spool_limit(limits.max_bytes);
+    }
     weir_service::http::serve(weir_service::http::Part::Agent, &http, metrics, health.clone())?;
     let stop = weir_service::stop::on_signal()?;
     let sender = Sender::start(Settings { kafka, state, stop_limit: STOP_LIMIT, stop: Arc::clone(&stop), health })?;

@@ -1,6 +1,7 @@
 //! How to reach Kafka, and to hear why it can't be reached.
 
 mod admin;
+mod certificate;
 mod reporter;
 
 use std::{
@@ -15,6 +16,7 @@ use rdkafka::{ClientConfig, client::OAuthToken, config::RDKafkaLogLevel, consume
 use serde::{Deserialize, Serialize};
 use weir_contract::topics;
 
+pub use certificate::EXPIRY as CERTIFICATE_EXPIRY;
 pub use reporter::{ERROR_KINDS, Reporter, error_kind, why};
 
 /// The variable of the environment that may hold the password instead of a file.
@@ -224,6 +226,11 @@ impl KafkaConfig {
         for (key, path) in files {
             if let Some(path) = path {
                 client.set(key, path.to_str().with_context(|| format!("{} is no UTF-8", path.display()))?);
+            }
+        }
+        for (setting, path) in [("tls-ca", &self.tls_ca), ("tls-certificate", &self.tls_certificate)] {
+            if let Some(path) = path {
+                certificate::tell_expiry(setting, path);
             }
         }
         if let Some(path) = &self.tls_key_password_file {

@@ -82,6 +82,8 @@ impl Worker {
     ) -> Self {
         let topic = |record_type: RecordType| {
             let read = counter!(name::RECORDS, "type" => record_type.name());
+            // There from the start: an increase from nothing is none that a query sees.
+            let _ = counter!(name::DEAD_LETTERS, "type" => record_type.name());
             Topic { record_type, partitions: BTreeMap::new(), read }
         };
         gauge!(name::MEMORY_LIMIT, "worker" => number.clone()).set(name::as_number(memory));
