@@ -48,6 +48,7 @@ fn columns(code: &mut String, message: &MessageDescriptor) {
         true => format!("        self.{}.columns(out);\n", rust_name(field)),
         false => format!("        out.push(&mut self.{});\n", rust_name(field)),
     });
+    let allocated = lines(|field| format!("        bytes += self.{}.allocated();\n", rust_name(field)));
     let used = if pushes.contains("row.") { "row" } else { "_" };
     let _ = writeln!(
         code,
@@ -68,6 +69,10 @@ impl Message for {name}Columns {{
     }}
     fn push(&mut self, {used}: &Self::Row<'_>) {{
 {pushes}    }}
+    fn allocated(&self) -> usize {{
+        let mut bytes = 0;
+{allocated}        bytes
+    }}
     fn columns<'a>(&'a mut self, out: &mut Vec<&'a mut dyn Column>) {{
 {list}    }}
 }}

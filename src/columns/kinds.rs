@@ -14,6 +14,9 @@ use crate::{FieldInfo, FieldKind};
 
 /// Part of a record batch under construction.
 pub(super) trait Column {
+    /// Bytes of memory that it has, with room for rows to come.
+    fn allocated(&self) -> usize;
+
     /// Keeps the first `rows` rows, and nothing of a row that was begun.
     fn truncate(&mut self, rows: usize);
 
@@ -47,6 +50,9 @@ pub(super) trait Message: Default {
     /// Ends the row.
     fn push(&mut self, row: &Self::Row<'_>);
 
+    /// Bytes of memory that the columns have.
+    fn allocated(&self) -> usize;
+
     /// Every column, in the order of the message's declaration.
     fn columns<'a>(&'a mut self, out: &mut Vec<&'a mut dyn Column>);
 
@@ -76,6 +82,9 @@ pub(super) trait Table: Send {
     /// Reads one record. After a fault the columns hold parts of it.
     fn push_record(&mut self, input: &Input<'_>) -> Option<()>;
 
+    /// Bytes of memory that the columns have.
+    fn all_allocated(&self) -> usize;
+
     /// Every column, Meta's first.
     fn all_columns(&mut self) -> Vec<&mut dyn Column>;
 }
@@ -86,6 +95,10 @@ impl<M: Message + Send> Table for M {
         self.fields(&mut row, input.end(), input.reader())?;
         self.push(&row);
         Some(())
+    }
+
+    fn all_allocated(&self) -> usize {
+        self.allocated()
     }
 
     fn all_columns(&mut self) -> Vec<&mut dyn Column> {
@@ -105,6 +118,10 @@ impl<T: ArrowPrimitiveType> Default for Numbers<T> {
 }
 
 impl<T: ArrowPrimitiveType> Column for Numbers<T> {
+    fn allocated(&self) -> usize {
+        self.0.capacity() * size_of::<T::Native>()
+    }
+
     fn truncate(&mut self, rows: usize) {
         self.0.truncate(rows);
     }
@@ -147,6 +164,10 @@ where
 pub(super) struct Bools(Vec<bool>);
 
 impl Column for Bools {
+    fn allocated(&self) -> usize {
+        self.0.capacity()
+    }
+
     fn truncate(&mut self, rows: usize) {
         self.0.truncate(rows);
     }
@@ -180,6 +201,10 @@ impl Scalars for Bools {
 pub(super) struct Enums(Vec<i32>);
 
 impl Column for Enums {
+    fn allocated(&self) -> usize {
+        self.0.capacity() * size_of::<i32>()
+    }
+
     fn truncate(&mut self, rows: usize) {
         self.0.truncate(rows);
     }
@@ -250,6 +275,10 @@ impl Bytes {
         self.offsets.len() - 1
     }
 
+    fn allocated(&self) -> usize {
+        self.offsets.capacity() * size_of::<i32>() + self.data.capacity()
+    }
+
     #[inline]
     fn push(&mut self, item: &[u8]) {
         self.data.extend_from_slice(item);
@@ -272,6 +301,10 @@ impl Bytes {
 pub(super) struct Texts(Bytes);
 
 impl Column for Texts {
+    fn allocated(&self) -> usize {
+        self.0.allocated()
+    }
+
     fn truncate(&mut self, rows: usize) {
         self.0.truncate(rows);
     }
@@ -307,6 +340,10 @@ impl Scalars for Texts {
 pub(super) struct Blobs(Bytes);
 
 impl Column for Blobs {
+    fn allocated(&self) -> usize {
+        self.0.allocated()
+    }
+
     fn truncate(&mut self, rows: usize) {
         self.0.truncate(rows);
     }
@@ -345,6 +382,10 @@ pub(super) struct Messages<M> {
 }
 
 impl<M: Message> Column for Messages<M> {
+    fn allocated(&self) -> usize {
+        self.columns.allocated()
+    }
+
     fn truncate(&mut self, rows: usize) {
         self.rows = rows;
         let mut columns = Vec::new();
@@ -421,6 +462,10 @@ impl<M: Message> Optional<Messages<M>> {
 }
 
 impl<C: Column> Column for Optional<C> {
+    fn allocated(&self) -> usize {
+        self.present.capacity() + self.values.allocated()
+    }
+
     fn truncate(&mut self, rows: usize) {
         self.present.truncate(rows);
         self.values.truncate(rows);
@@ -456,6 +501,10 @@ impl<C: Items> Lists<C> {
 }
 
 impl<C: Items> Column for Lists<C> {
+    fn allocated(&self) -> usize {
+        self.offsets.capacity() * size_of::<i32>() + self.items.allocated()
+    }
+
     fn truncate(&mut self, rows: usize) {
         self.offsets.truncate(rows + 1);
         self.items.truncate(last(&self.offsets));

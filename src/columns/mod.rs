@@ -121,9 +121,15 @@ impl RecordColumns {
         self.rows == 0
     }
 
-    /// About how many bytes the records take in memory.
+    /// About how many bytes the records are.
     pub fn bytes(&self) -> usize {
         self.wire_bytes + self.rows * self.row_bytes
+    }
+
+    /// Bytes of memory that the columns have, with room for records to come: up to twice what the records are, or
+    /// more. It takes a look at every column.
+    pub fn allocated(&self) -> usize {
+        self.table.all_allocated()
     }
 
     /// Fields that the contract does not know, in all records ever accepted. A count that grows means that the

@@ -61,7 +61,7 @@ impl File {
 
     /// Bytes it takes in memory: what is in columns, in Parquet's buffers, and what is encoded.
     pub fn memory(&self) -> usize {
-        self.columns.bytes() + self.parquet.as_ref().map_or(0, |parquet| parquet.bytes() + parquet.memory())
+        self.columns.allocated() + self.parquet.as_ref().map_or(0, |parquet| parquet.bytes() + parquet.memory())
     }
 
     fn encode(&mut self) -> io::Result<()> {
@@ -181,7 +181,8 @@ pub mod tests {
     #[test]
     fn memory_is_counted_before_and_after_rows_become_parquet() {
         let mut file = File::new(RecordType::Ntp, false);
-        assert_eq!(file.memory(), 0);
+        let empty = file.memory();
+        assert!(empty < 1000, "{empty}");
         let mut in_columns = 0;
         let mut offset = 0;
         while file.memory() >= in_columns {
