@@ -217,19 +217,29 @@ impl Outgoing {
     }
 
     /// Ends what this producer, or the one before of its name, may have open in some partitions, whatever its
-    /// coordinator takes it for: writes an empty message there, and aborts.
-    pub(super) fn end_in(&mut self, partitions: &TopicPartitionList, reader: &Reader) -> Result<(), Trouble> {
+    /// coordinator takes it for: by a transaction of a message without a value in each.
+    pub(super) fn end_in(
+        &mut self,
+        partitions: &TopicPartitionList,
+        ending: &Ending,
+        reader: &Reader,
+    ) -> Result<(), Trouble> {
+        let shared = Arc::clone(&self.shared);
         for of in partitions.elements() {
-            // A topic that is compacted takes none without a key.
-            self.send(of.topic(), u32::try_from(of.partition()).unwrap_or(u32::MAX), Some(b"end"), None);
+            // A topic that is compacted takes none without a key; records have none.
+            let key = (of.topic() == shared.topics.state).then_some(&b"end"[..]);
+            self.send(of.topic(), u32::try_from(of.partition()).unwrap_or(u32::MAX), key, None);
+        }
+        let group = reader.committed.group_metadata().ok_or_else(|| Trouble::Fatal("there is no group".to_owned()))?;
+        if let Ending::Commit(offsets) = ending {
+            return self.commit(offsets, &group);
         }
         self.check()?;
-        let group = reader.committed.group_metadata().ok_or_else(|| Trouble::Fatal("there is no group".to_owned()))?;
         let mut offsets = TopicPartitionList::new();
         offsets
-            .add_partition_offset(&self.shared.topics.packets, 0, Offset::Offset(0))
+            .add_partition_offset(&shared.topics.packets, 0, Offset::Offset(0))
             .map_err(|error| Trouble::restart("aborted", error))?;
-        let patience = self.shared.settings.transaction_timeout;
+        let patience = shared.settings.transaction_timeout;
         let limit = Some(Instant::now() + 2 * patience);
         let producer = &self.producer;
         self.insist(limit, patience, || producer.flush(WAIT))?;
@@ -292,6 +302,15 @@ impl Outgoing {
             None => self.weirds.push((reason, 1)),
         }
     }
+}
+
+/// How a transaction that hangs is to end.
+#[derive(Debug, Clone)]
+pub(super) enum Ending {
+    /// As if it had never been.
+    Abort,
+    /// As it did in other partitions, with these offsets of the group.
+    Commit(TopicPartitionList),
 }
 
 /// What became of a message for a transaction.

@@ -14,7 +14,7 @@ use rdkafka::{
 };
 use weir_service::kafka::Reporter;
 
-use super::{Shared, Trouble, hanging, state::Kept, topics::Topics};
+use super::{Shared, Trouble, hanging, state::Kept};
 
 /// How long one question to brokers may take.
 pub(super) const ASK: Duration = Duration::from_secs(5);
@@ -131,13 +131,9 @@ impl Reader {
     /// Compares what the state says of a partition with the offset of the group. Both are committed together, so a
     /// state that is behind is not all that was committed: to go on from it would double records.
     pub(super) fn check_group(&self, number: u32, offset: i64) -> Result<(), Trouble> {
-        let Topics { packets, state, .. } = &self.shared.topics;
-        let partition = i32::try_from(number).unwrap_or(i32::MAX);
-        let mut asked = TopicPartitionList::new();
-        asked.add_partition(packets, partition);
-        let answer = self.ask(|| self.committed.committed_offsets(asked.clone(), ASK))?;
-        match answer.find_partition(packets, partition).map(|of| of.offset()) {
-            Some(Offset::Offset(group)) if group > offset => Err(Trouble::restart(
+        let state = &self.shared.topics.state;
+        match self.group_offset(number)? {
+            Some(group) if group > offset => Err(Trouble::restart(
                 "restore",
                 format!(
                     "{state} says that partition {number} has come to offset {offset}, but the group {} has committed {group}: \
@@ -146,6 +142,20 @@ impl Reader {
                 ),
             )),
             _ => Ok(()),
+        }
+    }
+
+    /// The offset that the group has committed of a partition of `weir-packets`, whatever is open.
+    pub(super) fn group_offset(&self, number: u32) -> Result<Option<i64>, Trouble> {
+        let packets = &self.shared.topics.packets;
+        let partition = i32::try_from(number).unwrap_or(i32::MAX);
+        let mut asked = TopicPartitionList::new();
+        asked.add_partition(packets, partition);
+        // Of this one: the other's answer waits for transactions that are open.
+        let answer = self.ask(|| self.any.committed_offsets(asked.clone(), ASK))?;
+        match answer.find_partition(packets, partition).map(|of| of.offset()) {
+            Some(Offset::Offset(offset)) => Ok(Some(offset)),
+            _ => Ok(None),
         }
     }
 

@@ -18,7 +18,7 @@ use rdkafka::{
 };
 use weir_contract::record::Skipped;
 use weir_engine::Counters;
-use weir_service::kafka::Reporter;
+use weir_service::{kafka::Reporter, random::random};
 
 use super::{
     Shared, Trouble, fingerprint, hanging,
@@ -101,6 +101,8 @@ pub(super) struct Lessons {
     skips: Vec<(u32, Skipped)>,
     /// Offsets of messages, by partition, before which others were missing.
     gaps: BTreeSet<(u32, i64)>,
+    /// Offsets of a transaction that is committed, whose end has not been seen in all partitions.
+    committed: Option<TopicPartitionList>,
 }
 
 /// What a worker has in hand.
@@ -172,7 +174,10 @@ impl Work {
 
     /// Waits until all is over that was begun before.
     pub(super) fn settle(&mut self) -> Result<(), Trouble> {
-        hanging::settle(&self.shared, self.number, &mut self.outgoing, &self.reader)
+        let committed = self.lessons.committed.as_ref();
+        hanging::settle(&self.shared, self.number, &mut self.outgoing, &self.reader, committed)?;
+        self.lessons.committed = None;
+        Ok(())
     }
 
     fn assigned(&mut self, consumer: &BaseConsumer<Listener>, partitions: &TopicPartitionList) {
@@ -361,6 +366,7 @@ impl Work {
         let now = self.shared.now();
         self.committed_at = now;
         let snapshot_of = self.next_snapshot(now);
+        let transaction = random();
         let mut commits: Vec<(u32, Commit)> = Vec::new();
         let mut offsets = TopicPartitionList::new();
         for (&number, held) in &mut self.partitions {
@@ -369,7 +375,7 @@ impl Work {
                 (false, true) => Purpose::Snapshot,
                 (false, false) => Purpose::Continue,
             };
-            let Some(commit) = held.partition.commit(purpose, &mut self.outgoing) else { continue };
+            let Some(commit) = held.partition.commit(purpose, transaction, &mut self.outgoing) else { continue };
             for entry in &commit.entries {
                 let state = &self.shared.topics.state;
                 if self.outgoing.send(state, number, Some(&entry.key), entry.value.as_deref()) == Sent::TooLarge {
@@ -389,7 +395,9 @@ impl Work {
         }
         let begun = Instant::now();
         self.outgoing.commit(&offsets, group)?;
+        self.lessons.committed = Some(offsets);
         hanging::wait_for_markers(&self.shared, &self.reader, commits.iter().map(|(number, _)| *number))?;
+        self.lessons.committed = None;
         let latency = begun.elapsed();
         histogram!("weir_processor_transaction_seconds").record(latency);
         self.interval = interval(latency, self.shared.settings.commit_interval);

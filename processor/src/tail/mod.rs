@@ -65,8 +65,10 @@ pub fn run(settings: &Settings, stop: &Arc<AtomicBool>) -> anyhow::Result<u64> {
             Some(Ok(message)) => message,
         };
         let Some(&of) = types.get(message.topic()) else { continue };
+        // One without a value is no record: it ended a transaction that Kafka had forgotten.
+        let Some(record) = message.payload() else { continue };
         let columns = columns.entry(of).or_insert_with(|| RecordColumns::new(of));
-        let text = match columns.push_wire(message.payload().unwrap_or_default()) {
+        let text = match columns.push_wire(record) {
             Ok(()) => settings.show.text(of, &columns.finish()?)?,
             Err(malformed) => {
                 unreadable += 1;

@@ -184,7 +184,7 @@ impl Writer {
         self.producer.begin_transaction().unwrap();
         for number in self.next..self.next + size {
             let partition = i32::try_from(number % i64::from(self.partitions)).unwrap();
-            self.send(partition, &record(number));
+            self.send(partition, Some(&record(number)));
         }
         // What is given up stands in the log as well.
         self.producer.flush(LIMIT).unwrap();
@@ -192,14 +192,20 @@ impl Writer {
 
     /// Writes one message in a transaction of its own.
     pub fn write_message(&self, partition: i32, message: &[u8]) {
+        self.write_any(partition, Some(message));
+    }
+
+    /// Writes a message to a partition, with a value or without one.
+    pub fn write_any(&self, partition: i32, message: Option<&[u8]>) {
         self.producer.begin_transaction().unwrap();
         self.send(partition, message);
         self.producer.flush(LIMIT).unwrap();
         self.producer.commit_transaction(LIMIT).unwrap();
     }
 
-    fn send(&self, partition: i32, message: &[u8]) {
-        let record = BaseRecord::<(), [u8]>::to(&self.topic).payload(message).partition(partition);
+    fn send(&self, partition: i32, message: Option<&[u8]>) {
+        let mut record = BaseRecord::<(), [u8]>::to(&self.topic).partition(partition);
+        record.payload = message;
         self.producer.send(record).map_err(|(error, _)| error).unwrap();
     }
 }

@@ -18,6 +18,8 @@ fn a_message_that_is_no_record_becomes_a_dead_letter() {
     let mut writer = Writer::new(&lab, 1);
     writer.write(10);
     writer.write_message(0, b"\x0a\xffno record");
+    // This one is none either, but nobody meant it to be.
+    writer.write_any(0, None);
     writer.write(10);
     let mut sink = lab.sink(&[]);
     lab.wait_for(20, &[&sink]);

@@ -201,8 +201,9 @@ impl Deployment {
                 .extend(log.lines().filter(|line| line.contains("panicked at")).map(|line| format!("{name}: {line}")));
         }
         let letters = cluster.kafka.messages(&[&topics::dead_letter(&self.settings.name)], Isolation::Committed);
-        if !letters.is_empty() {
-            faults.push(format!("{} dead letters", letters.len()));
+        let letters = letters.iter().filter(|letter| letter.value.is_some()).count();
+        if letters > 0 {
+            faults.push(format!("{letters} dead letters"));
         }
         let mut verify = Command::new(binary("weir"));
         self.add_lake(verify.args(["lake", "verify"]));
@@ -215,6 +216,11 @@ impl Deployment {
             ));
         }
         faults
+    }
+
+    /// How many lines of all logs have these words.
+    pub fn lines_with(&self, words: &str) -> usize {
+        self.logs().iter().map(|(_, log)| log.lines().filter(|line| line.contains(words)).count()).sum()
     }
 
     /// Copies the logs to where they stay.

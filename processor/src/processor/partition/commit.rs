@@ -82,8 +82,8 @@ impl Partition {
     }
 
     /// What the next transaction has to say for the partition, if anything. A commit that comes to pass is to be
-    /// confirmed; after one that does not, the partition is to be dropped.
-    pub fn commit(&mut self, purpose: Purpose, outbox: &mut impl Outbox) -> Option<Commit> {
+    /// confirmed; after one that does not, the partition is to be dropped. `transaction` is what tells it from others.
+    pub fn commit(&mut self, purpose: Purpose, transaction: u64, outbox: &mut impl Outbox) -> Option<Commit> {
         if purpose == Purpose::Continue && !self.is_dirty() {
             return None;
         }
@@ -106,6 +106,7 @@ impl Partition {
             progress.tries = progress.tries.saturating_add(1);
         }
         progress.ordinal += 1;
+        progress.transaction = transaction;
         progress.owner.clone_from(&self.rules.owner);
         progress.fingerprint = Some(self.rules.fingerprint.clone());
         progress.released = purpose == Purpose::Release;

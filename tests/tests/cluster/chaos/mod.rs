@@ -157,8 +157,10 @@ fn run(cluster: &mut Cluster, plan: &Plan, traffic: &Traffic) -> Outcome {
     let is_right = differences.iter().all(|(_, differences)| differences.none()) && faults.is_empty();
     let places = differences.map(|(place, differences)| format!("{place}: {differences}")).join("; ");
     let text = format!(
-        "{records} records; {places}; {} acts; {} starts; store faults {:?}; {ends} {}",
+        "{records} records; {places}; {} acts; {} transactions hung, {} of them committed; {} starts; store faults {:?}; {ends} {}",
         plan.acts.len(),
+        deployment.lines_with("in case that Kafka forgot it"),
+        deployment.lines_with("committed, as it was elsewhere"),
         programs.starts(),
         deployment.proxy.counts(),
         faults.join("\n"),

@@ -123,7 +123,7 @@ impl World {
         if owner.generation != self.generation {
             return false;
         }
-        let Some(commit) = owner.partition.commit(purpose, &mut owner.gathered) else { return true };
+        let Some(commit) = owner.partition.commit(purpose, 0, &mut owner.gathered) else { return true };
         for entry in &commit.entries {
             match &entry.value {
                 Some(value) => self.state.insert(entry.key.clone(), value.clone()),
@@ -281,7 +281,7 @@ fn a_replay_is_silent_and_begins_at_the_snapshot() {
     let mut owner = world.own();
     assert_eq!((owner.partition.next(), owner.fetched, owner.partition.is_live()), (4, 4, false));
     assert!(world.commit(&mut owner, Purpose::Continue, true) && world.offset == 7);
-    assert!(owner.partition.commit(Purpose::Continue, &mut owner.gathered).is_none());
+    assert!(owner.partition.commit(Purpose::Continue, 0, &mut owner.gathered).is_none());
     for _ in 0..3 {
         assert_eq!(world.deliver(&mut owner).unwrap(), Some(Taken::Replayed));
     }
