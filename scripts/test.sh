@@ -35,5 +35,8 @@ cat "$scratch/check"
 
 scripts/test-alerts.sh
 
+say "The Helm chart"
+scripts/test-chart.sh
+
 awk '/^test result:/ { passed += $4; failed += $6; ignored += $8 }
     END { printf "\n%d tests passed, %d failed, %d ignored\n", passed, failed, ignored }' "$scratch/tests"
