@@ -7,7 +7,9 @@
 source "$(dirname "${BASH_SOURCE[0]}")/common.sh"
 source scripts/kubernetes.sh
 
+[[ -x $target/debug/weir && -x $target/debug/weir-agent ]] || fail "the chart is tested with the programs: cargo build first"
 need_program openssl openssl
+need_program setpriv util-linux
 need_python chart
 need_kubernetes
 PATH=$kubernetes/bin:$PATH

@@ -1,0 +1,211 @@
+"""What a real control plane makes of the chart: no container runs here, but all that decides is Kubernetes itself."""
+
+import json
+import time
+import unittest
+
+from chart import CHART, KUBERNETES
+from cluster import NODES, Cluster
+
+
+class OnACluster(unittest.TestCase):
+    @classmethod
+    def setUpClass(cls):
+        cls.cluster = Cluster()
+        cls.addClassCleanup(cls.cluster.stop)
+
+    def ok(self, result):
+        self.assertEqual(result.returncode, 0, result.stdout + result.stderr)
+        return result
+
+    def pods(self, namespace: str, part: str) -> list[dict]:
+        """The running pods of a part."""
+        label = "app.kubernetes.io/component"
+        pods = self.cluster.get("pods", namespace)
+        return [
+            pod
+            for pod in pods
+            if pod["metadata"]["labels"].get(label) == part and "deletionTimestamp" not in pod["metadata"]
+        ]
+
+    def images(self, namespace: str, part: str) -> set[str]:
+        return {pod["spec"]["containers"][0]["image"] for pod in self.pods(namespace, part)}
+
+    def nodes(self, namespace: str, daemon_set: str) -> set[str]:
+        return {
+            pod["spec"]["nodeName"]
+            for pod in self.pods(namespace, "agent")
+            if pod["metadata"]["ownerReferences"][0]["name"] == daemon_set
+        }
+
+    def test_life_of_a_release_where_pod_security_is_restricted(self):
+        cluster, name = self.cluster, "central"
+        cluster.namespace(name, "restricted")
+
+        result = self.ok(cluster.release("install", name, "central"))
+        self.assertNotIn("would violate PodSecurity", result.stderr)
+        self.assertEqual(len(self.pods(name, "processor")), 2)
+        self.assertEqual(len(self.pods(name, "sink")), 2)
+        names = {pod["metadata"]["name"] for pod in self.pods(name, "processor")}
+        self.assertEqual(names, {"weir-processor-0", "weir-processor-1"})
+        self.assertNotIn("Job", self.kinds(name), "the hook that has made the topics is gone")
+
+        # Topics first, by the hook; then sinks, while processors are left as they are; then these.
+        upgrade = ("upgrade", name, "central", "--set", "images.weir.tag=0.2.0")
+        self.ok(cluster.release(*upgrade, "--set", "processor.tag=0.1.0"))
+        self.assertEqual(self.images(name, "sink"), {"weir:0.2.0"})
+        self.assertEqual(self.images(name, "processor"), {"weir:0.1.0"})
+        self.ok(cluster.release(*upgrade))
+        self.assertEqual(self.images(name, "processor"), {"weir:0.2.0"})
+
+        self.ok(cluster.helm("rollback", "weir", "1", "--namespace", name, "--wait", "--timeout", "60s"))
+        self.assertEqual(self.images(name, "sink"), {"weir:0.1.0"})
+        self.assertEqual(self.images(name, "processor"), {"weir:0.1.0"})
+
+        self.ok(cluster.helm("test", "weir", "--namespace", name))
+
+        result = cluster.release("upgrade", name, "central", "--set", "processor.replcas=3")
+        self.assertIn("additional properties 'replcas' not allowed", result.stderr)
+        self.assertEqual(len(self.pods(name, "processor")), 2)
+
+        self.drain(name)
+
+        self.ok(cluster.helm("uninstall", "weir", "--namespace", name, "--wait"))
+        self.assertEqual(self.kinds(name), set(), "nothing is left")
+
+    def drain(self, namespace: str):
+        cluster = self.cluster
+        # All nodes at once: the first processor has nowhere to go, so the second one stays.
+        processors = "--pod-selector=app.kubernetes.io/component=processor"
+        result = cluster.kubectl("drain", *NODES, processors, "--timeout=4s")
+        self.assertNotEqual(result.returncode, 0)
+        self.assertIn("disruption budget", result.stderr)
+        self.assertEqual(sum("nodeName" in pod["spec"] for pod in self.pods(namespace, "processor")), 1)
+        self.ok(cluster.kubectl("uncordon", *NODES))
+        self.settle(namespace)
+        # One after the other all can be emptied.
+        for node in NODES:
+            self.ok(cluster.kubectl("drain", node, "--ignore-daemonsets", "--timeout=60s"))
+            left = self.pods(namespace, "processor") + self.pods(namespace, "sink")
+            self.assertNotIn(node, {pod["spec"].get("nodeName") for pod in left})
+            self.ok(cluster.kubectl("uncordon", node))
+            self.settle(namespace)
+
+    def settle(self, namespace: str):
+        """Waits until processors and sinks are all there."""
+        for name in ("statefulset/weir-processor", "deployment/weir-sink"):
+            self.ok(self.cluster.kubectl("rollout", "status", name, "--namespace", namespace, "--timeout=60s"))
+
+    def kinds(self, namespace: str) -> set[str]:
+        """The kinds of the chart's objects in a namespace."""
+        kinds = "all,configmap,networkpolicy,poddisruptionbudget,serviceaccount"
+        return {
+            each["kind"]
+            for each in self.cluster.get(kinds, namespace)
+            if each["metadata"].get("labels", {}).get("app.kubernetes.io/instance") == "weir"
+        }
+
+    def test_agents_run_on_the_nodes_of_their_profile_and_nowhere_else(self):
+        cluster, name = self.cluster, "sensors"
+        cluster.namespace(name, "privileged")
+        self.ok(cluster.release("install", name, "sensors"))
+        self.assertEqual(self.nodes(name, "weir-agent-edge"), {"sensor-1", "sensor-2"})
+        self.assertEqual(self.nodes(name, "weir-agent-edge-tunnels"), {"sensor-1", "sensor-2"})
+        self.assertEqual(self.nodes(name, "weir-agent-core"), {"core-1"})
+
+        # A node becomes a sensor, and is none any more.
+        self.ok(cluster.kubectl("label", "node", "plain-1", "weir/sensor=true"))
+        cluster.wait(lambda: "plain-1" in self.nodes(name, "weir-agent-edge"), "a new sensor has its agent")
+        self.ok(cluster.kubectl("label", "node", "plain-1", "weir/sensor-"))
+        cluster.wait(lambda: "plain-1" not in self.nodes(name, "weir-agent-edge"), "its agent has gone")
+
+        self.ok(cluster.helm("test", "weir", "--namespace", name))
+        self.ok(cluster.helm("uninstall", "weir", "--namespace", name, "--wait"))
+
+    def test_profiles_that_share_a_port_do_not_share_a_node(self):
+        cluster, name = self.cluster, "shared"
+        cluster.namespace(name, "privileged")
+        port = ("--set", "agent.profiles.edge-tunnels.metricsPort=9477")
+        chosen = ("--namespace", name, "--values", str(CHART.parent / "tests/values/sensors.yaml"))
+        self.ok(cluster.helm("install", "weir", str(CHART), *chosen, *port))
+        cluster.wait(lambda: len(self.pods(name, "agent")) == 5, "all agents' pods are made")
+        cluster.wait(lambda: len(self.unscheduled(name)) == 2, "one of two agents waits on each node")
+        self.assertIn("free ports", json.dumps(self.unscheduled(name)))
+        self.ok(cluster.helm("uninstall", "weir", "--namespace", name))
+
+    def unscheduled(self, namespace: str) -> list[dict]:
+        return [pod["status"]["conditions"] for pod in self.pods(namespace, "agent") if "nodeName" not in pod["spec"]]
+
+    def test_agents_are_refused_where_pod_security_is_restricted_or_baseline(self):
+        cluster = self.cluster
+        for level in ("restricted", "baseline"):
+            name = f"agents-{level}"
+            cluster.namespace(name, level)
+            chosen = ("--namespace", name, "--values", str(CHART.parent / "tests/values/sensors.yaml"))
+            result = self.ok(cluster.helm("install", "weir", str(CHART), *chosen))
+            self.assertIn("enforce=privileged", result.stdout, "the notes say what to do")
+            cluster.wait(lambda name=name: "hostNetwork" in self.events(name, "FailedCreate"), "the pods are refused")
+            self.assertEqual(self.pods(name, "agent"), [])
+            self.ok(cluster.helm("uninstall", "weir", "--namespace", name))
+
+    def events(self, namespace: str, reason: str) -> str:
+        return " ".join(each["message"] for each in self.cluster.get("events", namespace) if each["reason"] == reason)
+
+    def test_what_an_autoscaler_decided_outlives_upgrades_and_rollbacks(self):
+        cluster, name = self.cluster, "scaled"
+        cluster.namespace(name, "restricted")
+        self.ok(cluster.release("install", name, "web-identity"))
+        scaler = {each["metadata"]["name"]: each for each in cluster.get("horizontalpodautoscaler", name)}
+        self.assertEqual(scaler["weir-processor"]["spec"]["behavior"]["scaleDown"]["policies"][0]["value"], 1)
+        cluster.wait(lambda: len(self.pods(name, "processor")) == 4, "the autoscaler has made the least number")
+        self.ok(cluster.kubectl("scale", "statefulset/weir-processor", "--replicas=7", "--namespace", name))
+        self.ok(cluster.release("upgrade", name, "web-identity", "--set", "images.weir.tag=0.2.0"))
+        self.assertEqual(len(self.pods(name, "processor")), 7)
+        self.ok(cluster.helm("rollback", "weir", "1", "--namespace", name, "--wait", "--timeout", "60s"))
+        self.assertEqual(len(self.pods(name, "processor")), 7)
+        self.ok(cluster.helm("uninstall", "weir", "--namespace", name))
+
+    def test_what_extends_kubernetes_is_used_once_it_is_there(self):
+        cluster, name = self.cluster, "watched"
+        cluster.namespace(name, "privileged")
+        self.ok(cluster.release("install", name, "everything"))
+        refused = cluster.release("upgrade", name, "secured")
+        self.assertIn("install KEDA first", refused.stderr)
+
+        self.ok(cluster.kubectl("apply", "--server-side", "-f", str(KUBERNETES / "crds")))
+        kinds = ["podmonitors.monitoring.coreos.com", "prometheusrules.monitoring.coreos.com"]
+        kinds += ["scaledobjects.keda.sh", "triggerauthentications.keda.sh"]
+        for kind in kinds:
+            self.ok(cluster.kubectl("wait", "--for=condition=Established", f"crd/{kind}", "--timeout=60s"))
+        self.ok(cluster.release("upgrade", name, "everything"))
+        dashboards = ("get", "configmap", "--selector=grafana_dashboard", "--namespace", name, "--output", "json")
+        self.assertEqual(len(cluster.get(kinds[0], name)), 1)
+        self.assertEqual(len(cluster.get(kinds[1], name)), 1)
+        maps = json.loads(self.ok(cluster.kubectl(*dashboards)).stdout)["items"]
+        self.assertEqual(len(maps), len(list((CHART / "files/dashboards").glob("*.json"))))
+        self.ok(cluster.release("upgrade", name, "secured"))
+        self.assertEqual(len(cluster.get(kinds[2], name)), 1)
+        self.assertEqual(len(cluster.get(kinds[3], name)), 1)
+        self.ok(cluster.helm("uninstall", "weir", "--namespace", name))
+
+    def test_topics_that_can_not_be_made_end_the_installation_in_time(self):
+        cluster, name = self.cluster, "no-topics"
+        cluster.namespace(name, "restricted")
+        none = {"apiVersion": "v1", "kind": "ResourceQuota", "metadata": {"name": "none", "namespace": name}}
+        cluster.apply(none | {"spec": {"hard": {"pods": "0"}}})
+        quota = ("get", "resourcequota", "none", "--namespace", name, "--output", "jsonpath={.status.hard}")
+        cluster.wait(lambda: cluster.kubectl(*quota).stdout, "the quota is in force")
+        begin = time.monotonic()
+        result = cluster.release("install", name, "central", "--set", "topics.deadlineSeconds=3")
+        self.assertNotEqual(result.returncode, 0)
+        self.assertIn("weir-topics", result.stderr)
+        self.assertLess(time.monotonic() - begin, 30)
+        self.assertEqual(cluster.get("statefulset", name), [], "nothing comes before topics")
+
+        self.ok(cluster.kubectl("delete", "resourcequota", "none", "--namespace", name))
+        self.ok(cluster.release("upgrade", name, "central"))
+        self.ok(cluster.helm("uninstall", "weir", "--namespace", name))
+
+
+if __name__ == "__main__":
+    unittest.main()
