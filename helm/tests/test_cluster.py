@@ -1,10 +1,14 @@
 """What a real control plane makes of the chart: no container runs here, but all that decides is Kubernetes itself."""
 
 import json
+import os
+import re
+import tempfile
 import time
 import unittest
+from pathlib import Path
 
-from chart import CHART, KUBERNETES
+from chart import CHART, KUBERNETES, ROOT, run
 from cluster import NODES, Cluster
 
 
@@ -132,6 +136,24 @@ class OnACluster(unittest.TestCase):
         cluster.wait(lambda: len(self.unscheduled(name)) == 2, "one of two agents waits on each node")
         self.assertIn("free ports", json.dumps(self.unscheduled(name)))
         self.ok(cluster.helm("uninstall", "weir", "--namespace", name))
+
+    def test_the_commands_of_the_documentation_work(self):
+        page = (ROOT / "docs/kubernetes.md").read_text()
+        with tempfile.TemporaryDirectory() as folder:
+            folder = Path(folder)
+            (folder / "helm").symlink_to(ROOT / "helm")
+            for secret in ("ca.crt", "access-key", "secret-key", "password"):
+                (folder / secret).write_text("a secret")
+            for name, text in re.findall(r"```yaml\n# (\S+)\n(.*?)```", page, re.S):
+                (folder / name).write_text(text)
+            environment = os.environ | {"KUBECONFIG": str(self.cluster.kubeconfig)}
+            commands = re.findall(r"```sh\n(.*?)```", page, re.S)
+            self.assertEqual(len(commands), 6)
+            for command in commands:
+                with self.subTest(command=command):
+                    self.ok(run("bash", "-euxc", command, cwd=folder, env=environment))
+        for release, namespace in (("sensors", "weir-sensors"), ("weir", "weir")):
+            self.ok(self.cluster.helm("uninstall", release, "--namespace", namespace))
 
     def unscheduled(self, namespace: str) -> list[dict]:
         return [pod["status"]["conditions"] for pod in self.pods(namespace, "agent") if "nodeName" not in pod["spec"]]
