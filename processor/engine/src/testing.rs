@@ -214,9 +214,18 @@ pub(crate) fn decode(link_type: u16, frames: &[Vec<u8>]) -> Records {
     decode_batch(&batch(link_type, frames))
 }
 
+/// What becomes of frames where only some records are asked for.
+pub(crate) fn decode_selected(link_type: u16, frames: &[Vec<u8>], selection: Selection) -> Records {
+    push(&batch(link_type, frames), selection)
+}
+
 /// What becomes of a batch.
 pub(crate) fn decode_batch(batch: &PacketBatch) -> Records {
-    let mut engine = Engine::new(0, Limits::per_partition(1), Selection::all());
+    push(batch, Selection::all())
+}
+
+fn push(batch: &PacketBatch, selection: Selection) -> Records {
+    let mut engine = Engine::new(0, Limits::per_partition(1), selection);
     let mut records = Records::default();
     engine.push(batch, &mut records).unwrap();
     records

@@ -21,6 +21,7 @@ fn conversations() -> Vec<(u16, Turns)> {
         (53, dns::tests::conversation()),
         (22, ssh::tests::handshake().to_vec()),
         (80, http::tests::cuts::TURNS.iter().map(|(from_client, said)| (*from_client, said.to_vec())).collect()),
+        (80, http::tests::files::TURNS.iter().map(|(from_client, said)| (*from_client, said.to_vec())).collect()),
         (443, tls::tests::session_1_2(1000)),
     ]
 }

@@ -4,6 +4,7 @@
 //! list below.
 
 mod attach;
+mod content;
 mod conversation;
 #[cfg(test)]
 mod cuts;

@@ -1,4 +1,4 @@
-//! Bodies (RFC 9112 §6, §7): passed over, but for the first bytes.
+//! Bodies (RFC 9112 §6, §7): passed over, but for the first bytes and those that are asked for.
 
 use serde::{Deserialize, Serialize};
 use weir_contract::WeirdReason;
@@ -63,11 +63,11 @@ impl Body {
         loop {
             match self {
                 Self::Length(left) => {
-                    pass(left, message, input);
+                    pass(left, message, input, out);
                     return Ok(match *left {
                         0 => Step::Ended,
                         1 => Step::Wants,
-                        _ if message.is_sniffed_on() => Step::Wants,
+                        _ if message.is_read_on() => Step::Wants,
                         skipped => {
                             // The last byte is waited for, since it shows when the body is over.
                             *left = 1;
@@ -78,7 +78,7 @@ impl Body {
                 }
                 Self::UntilClose => {
                     let mut left = u64::MAX;
-                    pass(&mut left, message, input);
+                    pass(&mut left, message, input, out);
                     return Ok(Step::Wants);
                 }
                 Self::ChunkLength => {
@@ -90,9 +90,9 @@ impl Body {
                     };
                 }
                 Self::Chunk(left) => {
-                    pass(left, message, input);
+                    pass(left, message, input, out);
                     let skipped = *left;
-                    if skipped > 0 && message.is_sniffed_on() {
+                    if skipped > 0 && message.is_read_on() {
                         return Ok(Step::Wants);
                     }
                     *self = Self::ChunkEnd;
@@ -136,17 +136,17 @@ impl Body {
         };
         let passed = length.min(*left);
         *left -= passed;
-        message.body_bytes = message.body_bytes.saturating_add(passed);
-        message.gap = true;
+        message.miss(passed);
         Some(length - passed)
     }
 }
 
-/// Takes what is there of `left` bytes, and keeps what is sniffed.
-fn pass(left: &mut u64, message: &mut Message, input: &mut Cursor<'_>) {
+/// Takes what is there of `left` bytes.
+fn pass(left: &mut u64, message: &mut Message, input: &mut Cursor<'_>, out: &mut Output) {
     let here = usize::try_from(*left).unwrap_or(usize::MAX);
     let bytes = input.message_up_to(here).peek();
-    message.sniff(bytes);
-    message.body_bytes = message.body_bytes.saturating_add(bytes.len() as u64);
+    if let Err(fault) = message.take(bytes) {
+        out.note(input.malformed(fault.reason, fault.detail));
+    }
     *left -= bytes.len() as u64;
 }

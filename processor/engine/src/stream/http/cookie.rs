@@ -23,8 +23,8 @@ pub(super) fn parameters(target: &[u8]) -> impl Iterator<Item = (&[u8], &[u8])> 
     query.split(|&byte| byte == b'&').filter(|pair| !pair.is_empty()).map(pair)
 }
 
-/// Decodes `%41` and `+` as forms encode them (WHATWG URL, application/x-www-form-urlencoded).
-pub(super) fn decode_percent(out: &mut Vec<u8>, mut text: &[u8]) {
+/// Decodes `%41`; `plus` is what `+` stands for: a space in forms (WHATWG URL, application/x-www-form-urlencoded).
+pub(super) fn decode_percent(out: &mut Vec<u8>, mut text: &[u8], plus: u8) {
     while let Some((&byte, rest)) = text.split_first() {
         text = rest;
         let digit = |at: usize| rest.get(at).and_then(|&digit| char::from(digit).to_digit(16));
@@ -33,7 +33,7 @@ pub(super) fn decode_percent(out: &mut Vec<u8>, mut text: &[u8]) {
                 out.extend(u8::try_from(high << 4 | low));
                 text = rest.get(2..).unwrap_or_default();
             }
-            (b'+', ..) => out.push(b' '),
+            (b'+', ..) => out.push(plus),
             _ => out.push(byte),
         }
     }
@@ -101,7 +101,7 @@ mod tests {
         assert_eq!(found, [(&b"x"[..], &b"1"[..]), (b"y", b"")]);
         assert_eq!(parameters(b"/a").count(), 0);
         let mut decoded = Vec::new();
-        decode_percent(&mut decoded, b"a+b%20%c3%A9%4%zz%");
+        decode_percent(&mut decoded, b"a+b%20%c3%A9%4%zz%", b' ');
         assert_eq!(decoded, "a b \u{e9}%4%zz%".as_bytes());
     }
 

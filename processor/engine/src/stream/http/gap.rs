@@ -46,7 +46,7 @@ impl Http {
         let Some(side) = self.side(direction).filter(|_| !is_limit && !self.pipelined) else { return Err(malformed) };
         match side {
             // The server will have its own mind of the request, and answers it.
-            Side::Client => self.cut(side),
+            Side::Client => self.cut(side, out),
             Side::Server if !self.lose(side, Failure::Malformed, out) => return Err(malformed),
             Side::Server => {}
         }
@@ -61,7 +61,7 @@ impl Http {
     fn lose(&mut self, side: Side, why: Failure, out: &mut Output) -> bool {
         // A client that waits for each response may have sent one more request behind that whose response was lost.
         let may_follow = !self.pipelined && (side == Side::Client || self.open.len() <= 2);
-        self.cut(side);
+        self.cut(side, out);
         let lane = self.lane(side);
         lane.phase = Phase::Lost;
         lane.may_switch = false;

@@ -3,7 +3,8 @@
 use serde::{Deserialize, Serialize};
 use weir_contract::TransactionState;
 
-use super::{lines::Lines, media_type::SNIFFED_BYTES};
+use super::lines::Lines;
+use crate::stream::content::{Content, Fault, media_type::SNIFFED_BYTES};
 
 /// What is kept of a request or response until it is written.
 #[derive(Debug, Default, Serialize, Deserialize)]
@@ -19,27 +20,51 @@ pub(super) struct Message {
     pub(super) body_bytes: u64,
     /// The body's first bytes.
     pub(super) sniffed: Vec<u8>,
+    /// The body, where it is read.
+    pub(super) content: Option<Box<Content>>,
+    /// Time of the body's first byte, ns.
+    pub(super) body_first_ns: i64,
     pub(super) trailer: Lines,
     /// Bytes in it or right before it were never captured.
     pub(super) gap: bool,
 }
 
 impl Message {
+    /// Whether more of the body is looked at.
+    pub(super) fn is_read_on(&self) -> bool {
+        self.is_sniffed_on() || self.content.as_ref().is_some_and(|content| content.is_read_on())
+    }
+
     /// Whether more of the body is kept for its media type: what is sniffed has to be its beginning.
-    pub(super) fn is_sniffed_on(&self) -> bool {
+    fn is_sniffed_on(&self) -> bool {
         !self.gap && self.sniffed.len() < SNIFFED_BYTES
     }
 
-    /// Keeps bytes of the body as far as they are needed for its media type.
-    pub(super) fn sniff(&mut self, bytes: &[u8]) {
+    /// Takes the next bytes of the body.
+    pub(super) fn take(&mut self, bytes: &[u8]) -> Result<(), Fault> {
+        if self.body_bytes == 0 {
+            self.body_first_ns = self.last_ns;
+        }
+        self.body_bytes = self.body_bytes.saturating_add(bytes.len() as u64);
         if self.is_sniffed_on() {
             let wanted = SNIFFED_BYTES - self.sniffed.len();
             self.sniffed.extend_from_slice(bytes.get(..wanted).unwrap_or(bytes));
         }
+        self.content.as_mut().map_or(Ok(()), |content| content.push(bytes))
+    }
+
+    /// Takes note of bytes of the body that were never captured.
+    pub(super) fn miss(&mut self, length: u64) {
+        self.body_bytes = self.body_bytes.saturating_add(length);
+        self.gap = true;
+        if let Some(content) = &mut self.content {
+            content.lose();
+        }
     }
 
     pub(super) fn held_bytes(&self) -> usize {
-        self.head.held_bytes() + self.trailer.held_bytes() + self.sniffed.len()
+        let content = self.content.as_ref().map_or(0, |content| content.held_bytes());
+        self.head.held_bytes() + self.trailer.held_bytes() + self.sniffed.len() + content
     }
 }
 

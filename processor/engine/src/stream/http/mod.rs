@@ -1,15 +1,15 @@
 //! HTTP/1.0 and 1.1 (RFC 9110, 9112): one record per request with its response.
 //!
 //! Heads are kept as lines until their transaction is written, so that a field is looked at once. Bodies are
-//! passed over. HTTP/0.9, which has neither version nor header, is not read.
+//! passed over, unless records of files are asked for. HTTP/0.9, which has neither version nor header, is not read.
 
 mod authorization;
 mod body;
 mod cookie;
+mod file;
 mod framing;
 mod gap;
 mod lines;
-mod media_type;
 mod message;
 mod record;
 mod start;
@@ -153,7 +153,7 @@ impl Stream for Http {
             let last = Moment { ts_ns: lane.message.last_ns, ..*moment };
             self.end_message(side, &last, out);
         }
-        self.cut(side);
+        self.cut(side, out);
         match side {
             Side::Client => self.write_over(out),
             // No more responses will come.
@@ -336,7 +336,11 @@ impl Http {
             },
         };
         match Body::of(framing) {
-            Some(body) => self.lane(side).phase = Phase::Body(body),
+            Some(body) => {
+                let lane = self.lane(side);
+                lane.message.content = file::begin(&lane.message.head, out);
+                lane.phase = Phase::Body(body);
+            }
             None => self.end_message(side, moment, out),
         }
         Ok(Next::GoOn)
@@ -400,6 +404,7 @@ impl Http {
         let depth = std::mem::take(&mut lane.transaction);
         let decides = std::mem::take(&mut lane.may_switch);
         lane.phase = if decides { Phase::Decision } else { Phase::Between };
+        file::write(&mut message, depth, true, self.is_from_responder(side), out);
         self.put(side, depth, Part::Whole(message));
         self.write_over(out);
         if side == Side::Server {
@@ -408,10 +413,11 @@ impl Http {
     }
 
     /// What is read of a message, if one is, is all that will be.
-    fn cut(&mut self, side: Side) {
+    fn cut(&mut self, side: Side, out: &mut Output) {
         let lane = self.lane(side);
-        let message = std::mem::take(&mut lane.message);
+        let mut message = std::mem::take(&mut lane.message);
         let depth = std::mem::take(&mut lane.transaction);
+        file::write(&mut message, depth, false, self.is_from_responder(side), out);
         self.put(side, depth, Part::Cut(message));
     }
 
@@ -461,9 +467,13 @@ impl Http {
 
     /// Writes all transactions: nothing more will belong to them.
     fn write_all(&mut self, out: &mut Output) {
-        self.cut(Side::Client);
-        self.cut(Side::Server);
+        self.cut(Side::Client, out);
+        self.cut(Side::Server, out);
         self.write_where(self.broken, out, |_| true);
+    }
+
+    fn is_from_responder(&self, side: Side) -> bool {
+        (side == Side::Server) != self.is_reversed()
     }
 
     /// Whether the responder asks.

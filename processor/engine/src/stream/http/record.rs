@@ -6,7 +6,6 @@ use super::{
     authorization,
     cookie::{cookies, date_ns, decode_percent, pair, parameters},
     lines::{Field, Lines},
-    media_type::media_type,
     message::{Message, Part, Transaction},
     start::{RequestLine, StatusLine},
 };
@@ -14,6 +13,7 @@ use crate::{
     cursor::{Cursor, Malformed},
     limits::{LIST_MAX, TEXT_MAX},
     output::{Output, push_wire_text},
+    stream::content::media_type::media_type,
 };
 
 /// Names of fields longer than this are none of those that a record has a place for.
@@ -225,7 +225,7 @@ impl Filler<'_> {
         let mut decoded = self.spares.take_blob();
         for (text, place) in [(name, &mut parameter.name), (value, &mut parameter.value)] {
             decoded.clear();
-            decode_percent(&mut decoded, text);
+            decode_percent(&mut decoded, text, b' ');
             push_text(place, &decoded, &mut self.excess);
         }
         self.push(parameter, |http| &mut http.parameters);
@@ -315,10 +315,10 @@ fn seconds_ns(value: &[u8]) -> Option<i64> {
     seconds.checked_mul(1_000_000_000)
 }
 
-fn number(value: u64) -> i64 {
+pub(super) fn number(value: u64) -> i64 {
     i64::try_from(value).unwrap_or(i64::MAX)
 }
 
-fn elapsed(from_ns: i64, to_ns: i64) -> i64 {
+pub(super) fn elapsed(from_ns: i64, to_ns: i64) -> i64 {
     to_ns.saturating_sub(from_ns).max(0)
 }

@@ -1,6 +1,7 @@
 //! What becomes of conversations in HTTP.
 
 pub(in crate::stream) mod cuts;
+pub(in crate::stream) mod files;
 mod framing;
 
 use weir_contract::{TransactionState, record};

@@ -1,7 +1,7 @@
 //! What a body is by its first bytes, whatever its header says.
 
 /// Bytes of a body that are looked at: the mark of tar archives ends there.
-pub(super) const SNIFFED_BYTES: usize = 262;
+pub(in crate::stream) const SNIFFED_BYTES: usize = 262;
 
 /// Marks at the beginning of files.
 const MARKS: &[(&[u8], &str)] = &[
@@ -78,7 +78,7 @@ const TEXTS: &[(&[u8], &str)] = &[
 ];
 
 /// The media type of what begins with these bytes; empty where they do not tell.
-pub(super) fn media_type(bytes: &[u8]) -> &'static str {
+pub(in crate::stream) fn media_type(bytes: &[u8]) -> &'static str {
     if bytes.is_empty() {
         return "";
     }
