@@ -9,6 +9,9 @@ use crate::model::{Model, snake_case};
 /// Engines replace a column of these names silently by the partition's value.
 const RESERVED: &[&str] = &["ts", "landed_date", "landed_hour"];
 
+/// Text fields whose names end so hold addresses.
+const ADDRESSES: &[&str] = &["_ip", "_ips", "_mac", "address", "addresses", "_mask"];
+
 pub fn check(model: &Model) -> Result<(), Box<dyn Error>> {
     let mut breaches = Vec::new();
     let mut ids = HashMap::new();
@@ -60,6 +63,13 @@ fn check_message(model: &Model, message: &MessageDescriptor, breaches: &mut Vec<
         let name = field.name();
         if name != snake_case(name) || name.ends_with("_ms") || name.ends_with("_us") || name.ends_with("_secs") {
             breaches.push(format!("{at}: names are snake_case and times are `_ns`"));
+        }
+        let is_text = matches!(field.kind(), Kind::String);
+        if is_text && ADDRESSES.iter().any(|word| name.ends_with(word)) && model.holds(&field) == 0 {
+            breaches.push(format!("{at}: holds addresses by its name, and must say so: `[(holds) = HOLDS_IP]`"));
+        }
+        if model.holds(&field) != 0 && !is_text && !matches!(field.kind(), Kind::Bytes) {
+            breaches.push(format!("{at}: only strings and bytes say what they hold"));
         }
         match field.kind() {
             Kind::Int64 | Kind::Uint32 | Kind::Bool | Kind::String | Kind::Bytes | Kind::Double => {}

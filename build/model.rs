@@ -2,7 +2,7 @@
 
 use std::{collections::HashMap, error::Error};
 
-use prost_reflect::{DescriptorPool, FieldDescriptor, Kind, MessageDescriptor, Value};
+use prost_reflect::{DescriptorPool, ExtensionDescriptor, FieldDescriptor, Kind, MessageDescriptor, Value};
 
 /// A message that is a record type, with its `record` option.
 pub struct Record {
@@ -19,6 +19,7 @@ pub struct Model {
     /// Messages that occur inside records, `Meta` among them, by name.
     pub nested: Vec<MessageDescriptor>,
     comments: HashMap<(String, Vec<i32>), String>,
+    holds: ExtensionDescriptor,
 }
 
 impl Model {
@@ -54,7 +55,13 @@ impl Model {
             collect_nested(&record.message, &mut nested);
         }
         nested.sort_by(|a, b| a.name().cmp(b.name()));
-        Ok(Self { records, nested, comments: comments(&pool) })
+        let holds = pool.get_extension_by_name("weir.v1.holds").ok_or("options.proto declares no `holds`")?;
+        Ok(Self { records, nested, comments: comments(&pool), holds })
+    }
+
+    /// What a field tells of addresses, as the number of its `holds` option.
+    pub fn holds(&self, field: &FieldDescriptor) -> i32 {
+        field.options().get_extension(&self.holds).as_enum_number().unwrap_or_default()
     }
 
     /// The comment above a message.

@@ -49,6 +49,18 @@ fn volume(number: i32) -> &'static str {
     }
 }
 
+fn holds(number: i32) -> &'static str {
+    match number {
+        1 => "Ip",
+        2 => "Mac",
+        3 => "Uid",
+        4 => "CommunityId",
+        5 => "NoAddress",
+        6 => "Opaque",
+        _ => "Anything",
+    }
+}
+
 /// The columns of a message; those of `Meta` stand in the place of the field `meta`.
 fn fields(model: &Model, message: &MessageDescriptor) -> String {
     let mut out = String::from("&[");
@@ -67,12 +79,13 @@ fn fields(model: &Model, message: &MessageDescriptor) -> String {
         let nested = inner.as_ref().map_or_else(|| "&[]".to_owned(), |inner| fields(model, inner));
         let _ = write!(
             out,
-            "FieldInfo {{ name: {:?}, number: {}, kind: FieldKind::{}, repeated: {}, optional: {}, doc: {:?}, fields: {nested} }}, ",
+            "FieldInfo {{ name: {:?}, number: {}, kind: FieldKind::{}, repeated: {}, optional: {}, holds: Holds::{}, doc: {:?}, fields: {nested} }}, ",
             field.name(),
             field.number(),
             kind(&field),
             field.is_list(),
             is_option(&field),
+            holds(model.holds(&field)),
             model.field_comment(&field),
         );
     }

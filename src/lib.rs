@@ -28,7 +28,7 @@ pub use partition_key::{PARTITION_KEY_VERSION, SensorKey, home_partition, partit
 pub use proto::{
     CaptureCounters, DeadLetter, EndReason, Interface, Meta, PacketBatch, PreviousRun, TransactionState, WeirdReason,
 };
-pub use registry::{FieldInfo, FieldKind, RecordInfo, RecordType, Selection, UnknownRecord, Volume};
+pub use registry::{FieldInfo, FieldKind, Holds, RecordInfo, RecordType, Selection, UnknownRecord, Volume};
 pub use reuse::{Drafts, Nested, Record, Recycle, Spares};
 
 /// All messages of the contract, as an encoded `google.protobuf.FileDescriptorSet` with comments.

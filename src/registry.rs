@@ -38,6 +38,8 @@ pub struct FieldInfo {
     pub repeated: bool,
     /// Absence is a fact.
     pub optional: bool,
+    /// What a text or a bytes field tells of addresses.
+    pub holds: Holds,
     /// Meaning, unit and source.
     pub doc: &'static str,
     /// Fields of the message that the field holds.
@@ -58,6 +60,25 @@ pub enum FieldKind {
     Enum(&'static [(i32, &'static str)]),
     /// Name of a nested message.
     Message(&'static str),
+}
+
+/// What a text or a bytes field tells of addresses.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Holds {
+    /// Whatever was sent; of fields of other kinds nothing.
+    Anything,
+    /// An IP address, or a prefix with its length, and nothing else.
+    Ip,
+    /// A link-layer address and nothing else.
+    Mac,
+    /// The identity of a connection: a hash of addresses, among others.
+    Uid,
+    /// A Community ID: a hash of addresses and ports.
+    CommunityId,
+    /// No address, though it may look like one.
+    NoAddress,
+    /// Text that may hold an address in a form that can't be found.
+    Opaque,
 }
 
 /// How many records of a type traffic causes.

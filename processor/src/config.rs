@@ -6,6 +6,7 @@ use weir_service::{config::check_ranges, http::HttpConfig, kafka::KafkaConfig};
 
 use crate::{
     output::Format,
+    privacy::PrivacyConfig,
     processor::ProcessorConfig,
     sink::config::{LakeConfig, SinkConfig},
     topics::TopicsConfig,
@@ -107,6 +108,9 @@ pub struct File {
     /// Settings of `weir processor`.
     #[serde(default)]
     pub processor: ProcessorConfig,
+    /// What readers of records get to see of addresses.
+    #[serde(default)]
+    pub privacy: PrivacyConfig,
     /// How to reach Kafka.
     #[serde(default)]
     pub kafka: KafkaConfig,

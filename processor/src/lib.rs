@@ -8,6 +8,7 @@ mod cli;
 pub mod config;
 mod decode;
 pub mod output;
+pub mod privacy;
 pub mod processor;
 mod sink;
 mod tail;

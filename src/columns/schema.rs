@@ -39,7 +39,7 @@ pub fn fingerprint(record_type: RecordType) -> String {
 }
 
 fn describe(infos: &[FieldInfo], text: &mut String) {
-    for FieldInfo { name, number, kind, repeated, optional, doc: _, fields } in infos {
+    for FieldInfo { name, number, kind, repeated, optional, holds: _, doc: _, fields } in infos {
         // Writing to a `String` does not fail.
         let _ = write!(text, "{name} {number} {kind:?} {repeated} {optional} {{");
         describe(fields, text);

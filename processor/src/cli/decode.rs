@@ -20,6 +20,7 @@ use crate::{
     config::{DecodeConfig, File},
     decode::{self, Input, Settings},
     output::{Format, Output, Target},
+    privacy::PrivacyConfig,
     terminal,
 };
 
@@ -40,6 +41,9 @@ pub struct Arguments {
     #[command(flatten)]
     settings: DecodeConfig,
 
+    #[command(flatten)]
+    privacy: PrivacyConfig,
+
     /// Read settings from this TOML file: those of the environment and of flags count more.
     #[arg(short, long, value_name = "FILE", env = "WEIR_CONFIG", hide_env = true, help_heading = "Settings")]
     config: Option<PathBuf>,
@@ -55,8 +59,8 @@ pub struct Arguments {
 
 const EXAMPLES: &str = "\
 Settings can also come from the environment (WEIR_OUT for --out) and, under
-[decode], from the file of --config (out = \"records\"). Flags count most, the
-file least.
+[decode] and [privacy], from the file of --config (out = \"records\"). Flags
+count most, the file least.
 
 Exit status: 0 all was decoded and written, 1 some was not, 2 what was asked for
 cannot be done, 130 interrupted.
@@ -72,8 +76,9 @@ Examples:
 pub fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
     let file = file(arguments.config.as_deref())?;
     let config = with_defaults(&over(&arguments.settings, &file.decode)?)?;
+    let privacy = over(&arguments.privacy, &file.privacy)?;
     if arguments.print_config {
-        let file = toml::to_string(&File { decode: config, ..File::default() })?;
+        let file = toml::to_string(&File { decode: config, privacy, ..File::default() })?;
         return Ok(to_stdout(file.as_bytes()));
     }
     let merge = config.merge.unwrap_or_default();
@@ -82,7 +87,7 @@ pub fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
         _ if merge => Input::Merged(arguments.files),
         _ => Input::Files(arguments.files),
     };
-    let settings = settings(&config, input)?;
+    let settings = settings(&config, &privacy, input)?;
     if arguments.check {
         terminal::tell("the settings are fine");
         return Ok(ExitCode::SUCCESS);
@@ -127,7 +132,7 @@ fn with_defaults(config: &DecodeConfig) -> anyhow::Result<DecodeConfig> {
     over(config, &defaults)
 }
 
-fn settings(config: &DecodeConfig, input: Input) -> anyhow::Result<Settings> {
+fn settings(config: &DecodeConfig, privacy: &PrivacyConfig, input: Input) -> anyhow::Result<Settings> {
     config.check()?;
     let selection = selection(config.records.as_deref().unwrap_or_default())?;
     let sensor = config.sensor.clone().unwrap_or_default();
@@ -146,6 +151,7 @@ fn settings(config: &DecodeConfig, input: Input) -> anyhow::Result<Settings> {
         input,
         output,
         selection,
+        privacy: privacy.privacy()?,
         bpf,
         sensor,
         partitions,

@@ -10,7 +10,7 @@ use std::{
 };
 
 use clap::{CommandFactory as _, Parser as _};
-use weir_contract::{FieldInfo, FieldKind, RecordType, Selection};
+use weir_contract::{FieldInfo, FieldKind, Holds, RecordType, Selection};
 
 use super::{Cli, records};
 use crate::config;
@@ -41,6 +41,67 @@ tries the settings, `weir decode --print-config` prints them as a file.
 
 The exit status is 0 if all was decoded and written, 1 if some was not, 2 if what was asked for cannot be
 done, 130 after Ctrl-C.
+
+";
+
+const PRIVACY: &str = "\
+# Privacy
+
+Written by `make docs`, the lists from the messages in `proto/`.
+
+Records tell who talked with whom. Where that is more than their readers may know, `weir processor` and `weir decode`
+can change addresses before anything is published or written:
+
+```toml
+[privacy]
+addresses = \"pseudonymise\"
+address-key-file = \"/etc/weir/address.key\"
+```
+
+| `addresses` | IPv4 | IPv6 | link-layer addresses | Community ID |
+|---|---|---|---|---|
+| `keep` (the default) | stays | stays | stays | stays |
+| `truncate` | the first 24 bits stay, zeros follow | the first 48 bits stay | the first 3 octets stay: the manufacturer | is empty |
+| `drop` | is empty | is empty | is empty | is empty |
+| `pseudonymise` | another address, prefixes kept | another address, prefixes kept | another one, locally administered | `k:` and a keyed hash |
+
+## The key
+
+`openssl rand -hex 32 > address.key` makes one: 64 hex digits. All processors of a topic prefix need the same, and
+whoever has it can undo the pseudonyms: keep it where readers of records can't get at it. Equal packets and keys give
+equal records, wherever and how often they are decoded. With another key no record joins those before.
+
+Truncated and dropped addresses need a key too. A `uid` is a hash of addresses among things that can be guessed, so that
+whoever suspects an address could try it. Unless addresses are kept, a keyed hash of it stands in its place: the records
+of a connection share it as before.
+
+Pseudonyms are those of ipcrypt's mode `pfx` (draft-denis-ipcrypt): two addresses that share their first bits have
+pseudonyms that share as many, so that networks stay networks and can be counted, grouped and compared. That is also
+their weakness: who knows what one pseudonym stands for, since it is that of 0.0.0.0 or of a well-known resolver, knows
+as much of each pseudonym as it shares with that one. No address is excepted, broadcast and multicast included. IPv4 and
+IPv6 have nothing to do with one another, but for IPv4 addresses mapped to IPv6.
+
+## What is covered
+
+Fields that are addresses; and addresses in all other text that was sent, such as DNS data, HTTP headers, syslog
+messages and certificates: IPv4 with dots, IPv6, link-layer addresses with `:` or `-`, and names of reverse lookups
+(`in-addr.arpa`, `ip6.arpa`). Four numbers below 256 with dots between count as an address, a version too. Where a
+field of an address holds something else, it is left out. In text an address that is dropped leaves nothing behind.
+
+Beside records: dead letters go without the packet that they are about, which stays in `weir-packets` at the offset
+that they name.
+
+## What is not covered
+
+- Addresses written otherwise: as one number, in hex (a DNS record of unknown type is `\\# 4 c0000201`), in base64,
+  percent-encoded, with dashes (`ip-192-0-2-1.example`), or with more than five numbers (the end of an SNMP object
+  identifier).
+- What tells a host by other means: names, user names, cookies, certificates, JA3 and its like, ports, times and sizes.
+- Two topics hold real addresses whatever is set, since they are what is decoded from: `weir-packets`, and
+  `weir-state`, which has the state of open connections. Let nobody read them but processors (`weir topics acl` gives the
+  rights), keep `weir-packets` no longer than a processor may be away (`retention.ms`), and let the agent cut packets
+  (`--snap-length`) where payload is not needed.
+- Files of `weir decode` and topics that were written before.
 
 ";
 
@@ -106,9 +167,50 @@ fn settings_are_described_as_the_command_line_has_them() {
         let error = toml::from_str::<config::File>(&format!("[{table}]\n{key} = {{}}\n")).unwrap_err();
         !error.message().starts_with("unknown field")
     };
-    let mut page = CONFIGURATION.to_owned() + &settings(Cli::command(), &["kafka", "lake", "metrics"], is_key);
+    let mut page =
+        CONFIGURATION.to_owned() + &settings(Cli::command(), &["privacy", "kafka", "lake", "metrics"], is_key);
     page.push_str("A file:\n\n```toml\n[decode]\nout = \"records\"\nrecords = \"+tcp,-ntp\"\nworkers = 2\n```\n");
     check_page("configuration.md", &page);
+}
+
+#[test]
+fn privacy_is_described_as_the_registry_has_it() {
+    let mut page = PRIVACY.to_owned();
+    page.push_str(
+        "## Fields that stay as they are\n\nThey hold no address by their meaning, or what looks like one.\n\n",
+    );
+    push_holding(&mut page, |field| field.holds == Holds::NoAddress);
+    page.push_str("\n## Fields that are left out\n\nBytes, and text that is made of bytes: an address in them could not be found.\n\n");
+    push_holding(&mut page, |field| match field.kind {
+        FieldKind::Bytes => field.holds != Holds::NoAddress,
+        _ => field.holds == Holds::Opaque,
+    });
+    check_page("privacy.md", &page);
+}
+
+/// A list of the fields that `is_one` chooses, those that all records have first.
+fn push_holding(page: &mut String, is_one: impl Fn(&FieldInfo) -> bool) {
+    let all = RecordType::all();
+    let (shared, _) = all[0].fields.split_at(RecordType::shared_fields());
+    let records = all.iter().map(|info| (info.name, &info.fields[RecordType::shared_fields()..]));
+    for (name, fields) in std::iter::once(("every record", shared)).chain(records) {
+        let mut found = Vec::new();
+        push_paths(&mut found, fields, "", &is_one);
+        if !found.is_empty() {
+            let found: Vec<_> = found.iter().map(|path| format!("`{path}`")).collect();
+            writeln!(page, "- {name}: {}", found.join(", ")).unwrap();
+        }
+    }
+}
+
+fn push_paths(found: &mut Vec<String>, fields: &[FieldInfo], parent: &str, is_one: &impl Fn(&FieldInfo) -> bool) {
+    for field in fields {
+        let path = format!("{parent}{}", field.name);
+        if is_one(field) {
+            found.push(path.clone());
+        }
+        push_paths(found, field.fields, &format!("{path}{}.", if field.repeated { "[]" } else { "" }), is_one);
+    }
 }
 
 #[test]

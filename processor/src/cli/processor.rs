@@ -16,6 +16,7 @@ use weir_service::{
 use super::{file, selection, to_stdout};
 use crate::{
     config::File,
+    privacy::PrivacyConfig,
     processor::{self, ProcessorConfig, Settings, metrics::METRICS},
     terminal,
 };
@@ -26,6 +27,9 @@ use crate::{
 pub struct Arguments {
     #[command(flatten)]
     settings: ProcessorConfig,
+
+    #[command(flatten)]
+    privacy: PrivacyConfig,
 
     #[command(flatten)]
     kafka: KafkaConfig,
@@ -51,8 +55,8 @@ Any number of processors share the partitions of a topic prefix. Each needs an
 instance name of its own that stays the same when it is started again.
 
 Settings can also come from the environment (WEIR_GROUP for --group) and, under
-[processor], [kafka] and [metrics], from the file of --config. Flags count most,
-the file least.
+[processor], [privacy], [kafka] and [metrics], from the file of --config. Flags
+count most, the file least.
 
 Exit status: 0 stopped as asked, 2 what was asked for cannot be done, 130 stopped
 at once by a second signal.
@@ -65,6 +69,7 @@ Examples:
 /// Settings in force.
 struct InForce {
     settings: ProcessorConfig,
+    privacy: PrivacyConfig,
     kafka: KafkaConfig,
     metrics: HttpConfig,
 }
@@ -74,12 +79,13 @@ pub fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
     let kafka = over(&arguments.kafka, &file.kafka)?;
     let in_force = InForce {
         settings: over(&over(&arguments.settings, &file.processor)?, &defaults(kafka.topic_prefix())?)?,
+        privacy: over(&arguments.privacy, &file.privacy)?,
         kafka,
         metrics: over(&arguments.metrics, &file.metrics)?,
     };
     if arguments.print_config {
-        let InForce { settings, kafka, metrics } = in_force;
-        let file = toml::to_string(&File { processor: settings, kafka, metrics, ..File::default() })?;
+        let InForce { settings, privacy, kafka, metrics } = in_force;
+        let file = toml::to_string(&File { processor: settings, privacy, kafka, metrics, ..File::default() })?;
         return Ok(to_stdout(file.as_bytes()));
     }
     let settings = settings(&in_force)?;
@@ -135,6 +141,7 @@ fn settings(in_force: &InForce) -> anyhow::Result<Settings> {
         instance: config.instance.clone().unwrap_or_default(),
         workers: config.workers.unwrap_or(1),
         selection,
+        privacy: in_force.privacy.privacy()?,
         limits: Limits {
             flows: size(config.flows),
             fragment_bytes: size(config.fragment_bytes),

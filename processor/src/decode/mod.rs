@@ -27,6 +27,7 @@ use weir_service::random::random;
 
 use crate::{
     output::{Output, OutputError, Written},
+    privacy::Privacy,
     terminal,
 };
 use pipeline::{Pipeline, Plan};
@@ -42,6 +43,8 @@ pub struct Settings {
     pub output: Option<Output>,
     /// Which records.
     pub selection: Selection,
+    /// What becomes of addresses in records, unless they are kept.
+    pub privacy: Option<Privacy>,
     /// Which packets, as a BPF expression; all if empty.
     pub bpf: String,
     /// Name of the sensor in the records.
@@ -105,6 +108,7 @@ pub fn run(settings: &Settings, stop: &Arc<AtomicBool>) -> anyhow::Result<Report
         limits: settings.limits,
         seed: random(),
         selection: settings.selection,
+        privacy: settings.privacy.clone(),
         output: settings.output.clone(),
         prompt: matches!(settings.input, Input::Interfaces(_))
             && settings.output.as_ref().is_some_and(Output::is_stdout),

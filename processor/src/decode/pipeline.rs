@@ -20,7 +20,10 @@ use weir_contract::{PacketBatch, RecordType, Selection, wire};
 use weir_engine::{Counters, Engine, Limits, PushError, RecordSink};
 
 use super::tally::Tally;
-use crate::output::{self, Output, OutputError};
+use crate::{
+    output::{self, Output, OutputError},
+    privacy::{Privacy, Rewriter},
+};
 
 /// Batches that wait for a worker.
 const BATCHES_AHEAD: usize = 4;
@@ -37,6 +40,8 @@ pub struct Plan {
     pub limits: Limits,
     pub seed: u64,
     pub selection: Selection,
+    /// What becomes of addresses in records, unless they are kept.
+    pub privacy: Option<Privacy>,
     /// `None` to count records only.
     pub output: Option<Output>,
     /// Whether somebody waits for each record, so that none waits for others to be written with.
@@ -105,10 +110,17 @@ impl Pipeline {
         let workers = to_writers.into_iter().map(|writers| {
             let (batches, receiver) = mpsc::sync_channel(BATCHES_AHEAD);
             let (limits, seed, selection) = (plan.limits, plan.seed, plan.selection);
-            let (assignment, spares) = (assignment.clone(), spare_sender.clone());
+            let (assignment, spares, privacy) = (assignment.clone(), spare_sender.clone(), plan.privacy.clone());
             let thread = thread::spawn(move || {
-                let records =
-                    Records { writers, assignment, blocks: BTreeMap::new(), bytes: 0, tally: Tally::default() };
+                let records = Records {
+                    writers,
+                    assignment,
+                    rewriter: privacy.as_ref().map(Rewriter::new),
+                    rewritten: Vec::new(),
+                    blocks: BTreeMap::new(),
+                    bytes: 0,
+                    tally: Tally::default(),
+                };
                 decode(&receiver, &spares, records, || Engine::new(seed, limits, selection))
             });
             Worker { batches, thread }
@@ -208,6 +220,10 @@ struct Records {
     writers: Vec<SyncSender<Piece>>,
     /// Writer of each record type.
     assignment: Vec<usize>,
+    /// Where addresses are not kept.
+    rewriter: Option<Rewriter>,
+    /// A rewritten record.
+    rewritten: Vec<u8>,
     blocks: BTreeMap<RecordType, Vec<u8>>,
     bytes: usize,
     tally: Tally,
@@ -215,6 +231,18 @@ struct Records {
 
 impl RecordSink for Records {
     fn record(&mut self, record_type: RecordType, bytes: &[u8]) {
+        let Some(rewriter) = &mut self.rewriter else { return self.add(record_type, bytes) };
+        let mut rewritten = std::mem::take(&mut self.rewritten);
+        rewritten.clear();
+        rewriter.push(record_type, bytes, &mut rewritten);
+        self.add(record_type, &rewritten);
+        self.rewritten = rewritten;
+    }
+}
+
+impl Records {
+    /// Adds a record in the form in which it is to be read.
+    fn add(&mut self, record_type: RecordType, bytes: &[u8]) {
         self.tally.count(record_type, bytes);
         if self.writers.is_empty() {
             return;
@@ -226,9 +254,7 @@ impl RecordSink for Records {
             self.send();
         }
     }
-}
 
-impl Records {
     fn send(&mut self) {
         self.bytes = 0;
         let mut pieces: Vec<Vec<(RecordType, Vec<u8>)>> = self.writers.iter().map(|_| Vec::new()).collect();

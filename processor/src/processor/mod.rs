@@ -33,6 +33,7 @@ use weir_contract::{Selection, record::Fingerprint};
 use weir_engine::Limits;
 use weir_service::{health::Health, kafka::KafkaConfig, random::random};
 
+use crate::privacy::Privacy;
 pub use settings::ProcessorConfig;
 use topics::Topics;
 
@@ -49,6 +50,8 @@ pub struct Settings {
     pub workers: u32,
     /// Which records.
     pub selection: Selection,
+    /// What becomes of addresses in records, unless they are kept.
+    pub privacy: Option<Privacy>,
     /// Bounds of all engines that all partitions need together.
     pub limits: Limits,
     /// Shortest time between two transactions, and longest.

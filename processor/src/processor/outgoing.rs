@@ -27,6 +27,7 @@ use super::{
     restore::Reader,
     sink::{Outbox, TooLarge},
 };
+use crate::privacy::Rewriter;
 
 /// How long one call waits for brokers before the stop flag is looked at.
 const WAIT: Duration = Duration::from_secs(1);
@@ -83,6 +84,10 @@ pub(super) struct Outgoing {
     weirds: Vec<(WeirdReason, u64)>,
     letters: u64,
     told_shared_name: Option<Instant>,
+    /// Where addresses are not kept.
+    rewriter: Option<Rewriter>,
+    /// A rewritten record.
+    rewritten: Vec<u8>,
 }
 
 impl Outgoing {
@@ -120,6 +125,8 @@ impl Outgoing {
             weirds: Vec::new(),
             letters: 0,
             told_shared_name: None,
+            rewriter: settings.privacy.as_ref().map(Rewriter::new),
+            rewritten: Vec::new(),
         };
         // As long as it takes: without brokers there is nothing else to do.
         outgoing.insist(None, Duration::ZERO, || outgoing.producer.init_transactions(WAIT))?;
@@ -280,6 +287,28 @@ impl Outgoing {
         }
     }
 
+    /// Adds a record, in the form in which it is to be read, to the transaction.
+    fn add_record(&mut self, partition: u32, record_type: RecordType, bytes: &[u8]) -> Result<(), TooLarge> {
+        let shared = Arc::clone(&self.shared);
+        let Some((topic, count)) = shared.topics.of(record_type) else { return Ok(()) };
+        self.until_poll -= 1;
+        if self.until_poll == 0 {
+            self.until_poll = RECORDS_BETWEEN_POLLS;
+            self.producer.poll(Duration::ZERO);
+        }
+        if self.send(topic, partition % count, None, Some(bytes)) == Sent::TooLarge {
+            counter!("weir_processor_oversize_records_total", "type" => record_type.name()).increment(1);
+            return Err(TooLarge);
+        }
+        if let Some(count) = self.records.get_mut(record_type.index()) {
+            *count += 1;
+        }
+        if record_type == RecordType::Weird {
+            self.count_weird(bytes);
+        }
+        Ok(())
+    }
+
     fn count(&mut self) {
         counter!("weir_processor_transactions_total").increment(1);
         counter!("weir_processor_dead_letters_total").increment(std::mem::take(&mut self.letters));
@@ -326,27 +355,20 @@ impl Outbox for Outgoing {
     fn record(&mut self, partition: u32, record_type: RecordType, bytes: &[u8]) -> Result<(), TooLarge> {
         #[cfg(test)]
         super::poison_tests::panic_at(bytes);
-        let shared = Arc::clone(&self.shared);
-        let Some((topic, count)) = shared.topics.of(record_type) else { return Ok(()) };
-        self.until_poll -= 1;
-        if self.until_poll == 0 {
-            self.until_poll = RECORDS_BETWEEN_POLLS;
-            self.producer.poll(Duration::ZERO);
-        }
-        if self.send(topic, partition % count, None, Some(bytes)) == Sent::TooLarge {
-            counter!("weir_processor_oversize_records_total", "type" => record_type.name()).increment(1);
-            return Err(TooLarge);
-        }
-        if let Some(count) = self.records.get_mut(record_type.index()) {
-            *count += 1;
-        }
-        if record_type == RecordType::Weird {
-            self.count_weird(bytes);
-        }
-        Ok(())
+        let Some(rewriter) = &mut self.rewriter else { return self.add_record(partition, record_type, bytes) };
+        let mut rewritten = std::mem::take(&mut self.rewritten);
+        rewritten.clear();
+        rewriter.push(record_type, bytes, &mut rewritten);
+        let added = self.add_record(partition, record_type, &rewritten);
+        self.rewritten = rewritten;
+        added
     }
 
-    fn dead_letter(&mut self, letter: DeadLetter) {
+    fn dead_letter(&mut self, mut letter: DeadLetter) {
+        if self.rewriter.is_some() {
+            // A packet as it was captured, or a record before it was rewritten.
+            letter.payload.clear();
+        }
         tracing::warn!(
             topic = letter.topic,
             partition = letter.partition,

@@ -81,6 +81,7 @@ fn settings(kafka: &Kafka) -> Settings {
         instance: "p0".into(),
         workers: 1,
         selection: Selection::parse(RECORDS).unwrap(),
+        privacy: None,
         limits: Limits::per_partition(1),
         commit_interval: (Duration::from_millis(100), Duration::from_secs(1)),
         session_timeout: Duration::from_secs(6),
