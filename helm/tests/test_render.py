@@ -194,6 +194,8 @@ class Refusals(unittest.TestCase):
             (CENTRAL, ["config.processor.transaction-timeout-ms=60000"], "must be more than the 60000 ms"),
             (CENTRAL, ['secrets.tls.keyKey="tls.key"'], "belong together"),
             (CENTRAL, ['sink.secrets.sasl="kafka"'], "config.kafka.sasl-mechanism is not set"),
+            (CENTRAL, ['config.privacy.addresses="drop"'], "config.privacy.addresses is drop, which takes a key"),
+            (CENTRAL, ['secrets.privacy.existingSecret="key"'], "but addresses are kept"),
             (CENTRAL, ['config.kafka.sasl-mechanism="plain"'], "processor has no Secret to log in with"),
         ]:
             with self.subTest(settings=settings):
@@ -210,6 +212,7 @@ class Settings(unittest.TestCase):
         "kafka": {"tls-ca", "tls-certificate", "tls-key", "tls-key-password-file"}
         | {"sasl-password-file", "sasl-token-file"},
         "processor": {"instance"},
+        "privacy": {"address-key-file"},
         "capture": {"sensor"},
         "spool": {"spool-folder"},
     }
@@ -218,6 +221,9 @@ class Settings(unittest.TestCase):
         pages = (ROOT / "docs" / page for page in ("configuration.md", "agent.md"))
         documented = set(re.findall(r"\| `([a-z]+)\.([a-z0-9-]+)` \|", "".join(page.read_text() for page in pages)))
         schema = json.loads((CHART / "values.schema.json").read_text())
+        # What is no part of a cluster, and where metrics are told, which the chart says.
+        without = {"decode", "replay", "metrics"}
+        self.assertEqual(set(schema["properties"]["config"]["properties"]), {table for table, _ in documented} - without)
         for table, reference in schema["properties"]["config"]["properties"].items():
             known = schema["$defs"][reference["$ref"].rsplit("/", 1)[1]]["properties"]
             own = self.OWN.get(table, set())
@@ -237,7 +243,8 @@ class Settings(unittest.TestCase):
     def test_the_programs_refuse_what_is_wrong(self):
         processor = next(pod for owner, pod in pods(CENTRAL) if owner["kind"] == "StatefulSet")
         maps = {each["metadata"]["name"]: each["data"] for each in objects(CENTRAL) if each["kind"] == "ConfigMap"}
-        maps["weir-processor"] = {"processor.toml": maps["weir-processor"]["processor.toml"] + "\nwrokers = 2\n"}
+        settings = maps["weir-processor"]["processor.toml"].replace("[processor]", "[processor]\nwrokers = 2")
+        maps["weir-processor"] = {"processor.toml": settings}
         said = self.check(processor, maps)
         self.assertEqual(said.returncode, 2)
         self.assertIn("did you mean `workers`?", said.stderr)
@@ -254,6 +261,8 @@ class Settings(unittest.TestCase):
                     (folder / name).write_text(text.replace("/etc/weir", f"{root}/etc/weir"))
                 for name in ("ca.crt", "tls.crt", "tls.key", "password") if "secret" in volume else ():
                     (folder / name).write_text("a secret")
+                if volume["name"] == "privacy":
+                    (folder / "address.key").write_text("0123456789abcdef" * 2 + "fedcba9876543210" * 2)
                 if volume["name"] == "sasl":
                     # An unsigned token: of a subject, and valid until 2100.
                     (folder / "jwt").write_text("eyJhbGciOiJub25lIn0.eyJzdWIiOiJ3IiwiZXhwIjo0MTAyNDQ0ODAwfQ.")

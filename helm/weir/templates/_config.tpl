@@ -20,9 +20,11 @@ point, and programs refuse 16.0 for 16; `toToml` would write that.
 {{- end -}}
 {{- end -}}
 
-{{/* Name of the Secret of `kind` (tls, sasl) that `part` uses: its own, or that of all. */}}
+{{/* Name of the Secret of `kind` (tls, sasl, privacy) that `part` uses: its own, or that of all. */}}
 {{- define "weir.secret" -}}
+{{- if or (ne .kind "privacy") (eq .part "processor") -}}
 {{- index (index .root.Values .part).secrets .kind | default (index .root.Values.secrets .kind).existingSecret -}}
+{{- end -}}
 {{- end -}}
 
 {{/* `[kafka]` of `part`, with the paths at which its secrets are mounted. */}}
@@ -57,7 +59,13 @@ point, and programs refuse 16.0 for 16; `toToml` would write that.
 {{- end -}}
 
 {{- define "weir.processorFile" -}}
+{{- $privacy := deepCopy .Values.config.privacy -}}
+{{- if .Values.secrets.privacy.existingSecret -}}
+  {{- $_ := set $privacy "address-key-file" (printf "/etc/weir/privacy/%s" .Values.secrets.privacy.keyKey) -}}
+{{- end -}}
 {{ include "weir.file" (dict "root" . "part" "processor" "tables" (list "processor")) }}
+
+{{ include "weir.table" (dict "name" "privacy" "settings" $privacy) }}
 {{- end -}}
 
 {{- define "weir.sinkFile" -}}

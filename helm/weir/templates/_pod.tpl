@@ -96,7 +96,7 @@ The environment of `part`, which listens at `port`. Its variables are in the ord
   configMap:
     name: {{ .config }}
 {{- $of := . }}
-{{- range $kind := list "tls" "sasl" }}
+{{- range $kind := list "tls" "sasl" "privacy" }}
 {{- with include "weir.secret" (merge (dict "kind" $kind) $of) }}
 - name: {{ $kind }}
   secret:
@@ -112,7 +112,7 @@ The environment of `part`, which listens at `port`. Its variables are in the ord
   mountPath: /etc/weir/config
   readOnly: true
 {{- $of := . }}
-{{- range $kind := list "tls" "sasl" }}
+{{- range $kind := list "tls" "sasl" "privacy" }}
 {{- if include "weir.secret" (merge (dict "kind" $kind) $of) }}
 - name: {{ $kind }}
   mountPath: /etc/weir/{{ $kind }}
