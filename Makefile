@@ -2,7 +2,7 @@
 # ~/.cache/weir. The steps are in scripts/.
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test chaos ci bench bench-cluster fuzz fmt docs
+.PHONY: help demo test chaos ci bench bench-cluster fuzz images fmt docs
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-13s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -27,6 +27,9 @@ bench-cluster: ## Measure what agent, processor, sink and broker cost, each alon
 
 fuzz: ## Run each fuzz target for SECONDS_EACH seconds (300)
 	@scripts/fuzz.sh
+
+images: ## Build the images without an engine, and run their programs as containers do
+	@scripts/images.sh
 
 fmt: ## Format the code
 	@git ls-files '*.rs' | xargs rustfmt --edition 2024

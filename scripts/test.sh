@@ -7,6 +7,10 @@ need_test_programs
 # Of the tests that capture, which need root.
 need_program tcpreplay tcpreplay
 need_program faketime faketime
+# Of those that run programs as containers do, and all services of compose/compose.yaml.
+need_program capsh libcap2-bin
+need_program curl curl
+need_program prometheus prometheus
 need_python test
 
 scratch=$(mktemp -d)

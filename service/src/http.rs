@@ -2,6 +2,7 @@
 
 use std::{
     convert::Infallible,
+    io::{self, Read as _, Write as _},
     net::{Ipv4Addr, SocketAddr},
     thread,
     time::Duration,
@@ -19,6 +20,12 @@ use crate::health::Health;
 
 /// How long a client may take to send its question, or to be silent between two.
 const PATIENCE: Duration = Duration::from_secs(10);
+
+/// How long an answer may take that this process asks for.
+const ASKING: Duration = Duration::from_secs(3);
+
+/// No answer to that is longer.
+const ANSWER_BYTES: u64 = 65_536;
 
 /// How often the recorder tidies up.
 const UPKEEP: Duration = Duration::from_secs(5);
@@ -88,6 +95,26 @@ pub fn serve(part: Part, config: &HttpConfig, metrics: PrometheusHandle, health:
     Ok(address)
 }
 
+/// Asks a part that runs elsewhere whether it does its work; says why not.
+///
+/// # Errors
+///
+/// Nobody answers at the address.
+pub fn ask_ready(address: SocketAddr) -> anyhow::Result<Result<(), String>> {
+    let ask = || {
+        let mut stream = std::net::TcpStream::connect_timeout(&address, ASKING)?;
+        stream.set_read_timeout(Some(ASKING))?;
+        write!(stream, "GET /readyz HTTP/1.1\r\nHost: weir\r\nConnection: close\r\n\r\n")?;
+        let mut answer = String::new();
+        stream.take(ANSWER_BYTES).read_to_string(&mut answer)?;
+        Ok::<_, io::Error>(answer)
+    };
+    let answer = ask().with_context(|| format!("{address} does not answer"))?;
+    let (head, body) = answer.split_once("\r\n\r\n").unwrap_or((&answer, ""));
+    let is_ready = head.split(' ').nth(1) == Some("200");
+    Ok(if is_ready { Ok(()) } else { Err(body.trim_end().to_owned()) })
+}
+
 async fn accept(listener: &TcpListener, metrics: PrometheusHandle, health: Health) {
     loop {
         match listener.accept().await {
@@ -138,7 +165,6 @@ fn state(why_not: Option<String>) -> (StatusCode, String) {
 #[allow(clippy::unwrap_used)]
 mod tests {
     use super::*;
-    use std::io::{Read as _, Write as _};
 
     fn get(address: SocketAddr, path: &str) -> String {
         let mut stream = std::net::TcpStream::connect(address).unwrap();
@@ -157,7 +183,9 @@ mod tests {
         assert!(get(address, "/healthz").starts_with("HTTP/1.1 200 OK"));
         let unready = get(address, "/readyz");
         assert!(unready.starts_with("HTTP/1.1 503") && unready.ends_with("starting\n"), "{unready}");
+        assert_eq!(ask_ready(address).unwrap(), Err("starting".to_owned()));
         health.set_ready();
+        assert_eq!(ask_ready(address).unwrap(), Ok(()));
         assert!(get(address, "/readyz").ends_with("ok\n"));
         let metrics = get(address, "/metrics");
         assert!(metrics.contains("weir_build_info{version="), "{metrics}");

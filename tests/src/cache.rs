@@ -7,7 +7,11 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 /// A folder of the cache, made by `make` in its first use. Other test processes that need it wait meanwhile.
-pub(crate) fn folder(name: &str, make: impl FnOnce(&Path)) -> PathBuf {
+///
+/// # Panics
+///
+/// Where it can't be made.
+pub fn folder(name: &str, make: impl FnOnce(&Path)) -> PathBuf {
     let cache = std::env::var_os("XDG_CACHE_HOME")
         .map_or_else(|| PathBuf::from(std::env::var_os("HOME").unwrap()).join(".cache"), PathBuf::from);
     let cache = cache.join("weir");
@@ -35,7 +39,7 @@ pub(crate) fn folder(name: &str, make: impl FnOnce(&Path)) -> PathBuf {
 /// # Panics
 ///
 /// Where it can't be run or fails; with what it wrote.
-pub(crate) fn run(command: &mut Command) -> String {
+pub fn run(command: &mut Command) -> String {
     let output = command.output().unwrap_or_else(|error| {
         panic!("can't run {}: {error}. `make test` installs what the tests need", command.get_program().display())
     });

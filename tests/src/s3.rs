@@ -156,7 +156,11 @@ fn launch(home: &Path, port: u16, options: &[String]) -> Process {
 }
 
 /// The server's binary.
-fn program() -> PathBuf {
+///
+/// # Panics
+///
+/// Where it can't be built.
+pub fn program() -> PathBuf {
     let folder = cache::folder(&format!("versitygw-{VERSION}"), |folder| {
         // Without C, and at low priority: it takes minutes beside whatever else is being tested.
         let mut go = Command::new("nice");

@@ -11,6 +11,7 @@ use anyhow::Context as _;
 use clap::{CommandFactory as _, Parser, Subcommand};
 use config::File;
 use std::io::{self, Write as _};
+use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::process::ExitCode;
 use weir_service::http::HttpConfig;
@@ -44,6 +45,12 @@ enum Command {
     Interfaces,
     /// Send the packets of capture files.
     Replay(Box<replay::Arguments>),
+    /// Ask an agent that runs whether it does its work: for images, which have no other program.
+    Health {
+        /// Where it listens.
+        #[arg(value_name = "ADDRESS")]
+        address: SocketAddr,
+    },
 }
 
 /// Settings that all commands have which send packets.
@@ -87,10 +94,21 @@ pub fn run() -> ExitCode {
         Command::Capture(arguments) => capture::run(*arguments),
         Command::Interfaces => interfaces::run(),
         Command::Replay(arguments) => replay::run(*arguments),
+        Command::Health { address } => health(address),
     };
     done.unwrap_or_else(|error| {
         tell(format_args!("error: {error:#}"));
         ExitCode::from(EXIT_USAGE)
+    })
+}
+
+fn health(address: SocketAddr) -> anyhow::Result<ExitCode> {
+    Ok(match weir_service::http::ask_ready(address)? {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(why_not) => {
+            tell(format_args!("not ready: {why_not}"));
+            ExitCode::from(EXIT_INCOMPLETE)
+        }
     })
 }
 

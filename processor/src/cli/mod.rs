@@ -14,6 +14,7 @@ mod topics;
 
 use std::{
     io::{self, Write as _},
+    net::SocketAddr,
     path::{Path, PathBuf},
     process::ExitCode,
 };
@@ -60,6 +61,12 @@ enum Command {
     /// Write what other programs need to read the records.
     #[command(subcommand)]
     Schema(schema::Command),
+    /// Ask a processor or sink that runs whether it does its work: for images, which have no other program.
+    Health {
+        /// Where it listens.
+        #[arg(value_name = "ADDRESS")]
+        address: SocketAddr,
+    },
     /// Print a completion script for a shell.
     Completions {
         /// The shell that will read it.
@@ -85,6 +92,7 @@ pub fn run() -> ExitCode {
         Command::Topics(command) => topics::run(*command),
         Command::Records(arguments) => records::run(&arguments),
         Command::Schema(command) => schema::run(&command),
+        Command::Health { address } => health(address),
         Command::Completions { shell } => Ok(completions(shell)),
         Command::Man { folder } => match man::write(Cli::command(), &folder) {
             Ok(()) => {
@@ -135,6 +143,16 @@ fn to_stdout(text: &[u8]) -> ExitCode {
         }
         _ => ExitCode::SUCCESS,
     }
+}
+
+fn health(address: SocketAddr) -> anyhow::Result<ExitCode> {
+    Ok(match weir_service::http::ask_ready(address)? {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(why_not) => {
+            terminal::tell(format_args!("not ready: {why_not}"));
+            ExitCode::from(EXIT_INCOMPLETE)
+        }
+    })
 }
 
 fn completions(shell: clap_complete::Shell) -> ExitCode {

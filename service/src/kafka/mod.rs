@@ -228,6 +228,10 @@ impl KafkaConfig {
                 client.set(key, path.to_str().with_context(|| format!("{} is no UTF-8", path.display()))?);
             }
         }
+        if cfg!(feature = "static") && tls && self.tls_ca.is_none() {
+            // An OpenSSL that is part of the program does not know where the system has its certificates.
+            client.set("ssl.ca.location", "probe");
+        }
         for (setting, path) in [("tls-ca", &self.tls_ca), ("tls-certificate", &self.tls_certificate)] {
             if let Some(path) = path {
                 certificate::tell_expiry(setting, path);

@@ -1,0 +1,46 @@
+#!/usr/bin/env python3
+"""Prints what a static program is made of, as CycloneDX 1.5: scripts/sbom.py PACKAGE [LIBPCAP_VERSION]
+
+The crates that it is built of and with, their licences, and libpcap. The C libraries of crates are named as those
+crates are: OpenSSL by openssl-src, librdkafka by rdkafka-sys, zstd by zstd-sys, zlib by libz-sys.
+"""
+
+import json
+import platform
+import subprocess
+import sys
+
+package = sys.argv[1]
+target = f"{platform.machine()}-unknown-linux-musl"
+command = ["cargo", "tree", "--locked", "--package", package, "--features", "weir-service/static", "--target", target]
+command += ["--edges", "normal,build", "--prefix", "none", "--format", "{p}|{l}|{r}"]
+lines = sorted(set(subprocess.run(command, check=True, capture_output=True, text=True).stdout.splitlines()))
+
+
+def component(line):
+    crate, licence, repository = line.removesuffix(" (*)").split("|")
+    name, version = crate.split(" ")[:2]
+    version = version.removeprefix("v")
+    # A slash is the old way to write OR.
+    entry = {"type": "library", "name": name, "version": version, "bom-ref": f"pkg:cargo/{name}@{version}"}
+    entry["purl"] = entry["bom-ref"]
+    if licence:
+        entry["licenses"] = [{"expression": licence.replace("/", " OR ")}]
+    if repository:
+        entry["externalReferences"] = [{"type": "vcs", "url": repository}]
+    return entry
+
+
+components = {entry["bom-ref"]: entry for entry in map(component, lines)}
+subject = next(entry for entry in components.values() if entry["name"] == package)
+del components[subject["bom-ref"]]
+if len(sys.argv) > 2:
+    version = sys.argv[2]
+    licences = [{"expression": "BSD-3-Clause"}]
+    libpcap = {"type": "library", "name": "libpcap", "version": version, "bom-ref": f"pkg:generic/libpcap@{version}"}
+    components["libpcap"] = libpcap | {"purl": libpcap["bom-ref"], "licenses": licences}
+
+document = {"bomFormat": "CycloneDX", "specVersion": "1.5", "version": 1}
+document["metadata"] = {"component": subject | {"type": "application"}}
+document["components"] = list(components.values())
+print(json.dumps(document, indent=1))
