@@ -21,7 +21,7 @@ fn replay_sends_each_packet_once() {
     let mut agent = deployment.start_replay("sensor", &own_captures(), "full");
     let ended = agent.end_within(LIMIT);
     assert!(matches!(ended.code(), Some(0 | 1)), "{}", agent.log());
-    let expected = decoded("sensor", &own_captures(), deployment.settings.partitions, RECORDS);
+    let expected = decoded("sensor", &own_captures(), &deployment.settings);
     let differences = Records::of_packets(&cluster.kafka, "replay", RECORDS).differences(&expected);
     assert!(differences.none(), "{differences}");
     deployment.remove(&cluster);

@@ -13,7 +13,7 @@ use crate::deployment::{Deployment, LIMIT, Settings, cluster, decoded, own_captu
 fn one_record_doubled_and_one_lost_are_found() {
     let cluster = cluster();
     let office: Vec<_> = own_captures().into_iter().filter(|path| path.ends_with("office.pcapng")).collect();
-    let expected = decoded("checked", &office, 1, "dns,capture_loss");
+    let expected = decoded("checked", &office, &Settings::new("checked", 1, "dns,capture_loss"));
     let deployment = Deployment::new(&cluster, Settings::new("checked", 1, "dns,capture_loss"));
     let (_processor, mut sink) = (deployment.start_processor("p0"), deployment.start_sink("s0"));
     let replayed = deployment.start_replay("checked", &office, "full").end_within(LIMIT);

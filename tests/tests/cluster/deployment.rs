@@ -2,6 +2,7 @@
 //! of this binary share.
 
 use std::collections::BTreeMap;
+use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
@@ -55,6 +56,8 @@ pub struct Settings {
     pub session: Duration,
     /// Transaction time-out of processors.
     pub transaction: Duration,
+    /// File with the key for pseudonyms of addresses; none to keep them.
+    pub address_key: Option<PathBuf>,
 }
 
 impl Settings {
@@ -66,6 +69,7 @@ impl Settings {
             records: records.to_owned(),
             session: Duration::from_secs(10),
             transaction: Duration::from_secs(15),
+            address_key: None,
         }
     }
 }
@@ -112,6 +116,7 @@ impl Deployment {
         command.args(["--session-timeout-ms", &session.as_millis().to_string()]);
         command.args(["--transaction-timeout-ms", &transaction.as_millis().to_string()]);
         command.args(["--commit-interval-ms", "200", "--commit-interval-max-ms", "500", "--snapshot-age-ms", "1000"]);
+        command.args(privacy(self.settings.address_key.as_deref()));
         self.start(command, instance)
     }
 
@@ -325,12 +330,22 @@ impl Rows {
     }
 }
 
+/// Arguments by which addresses get pseudonyms.
+fn privacy(address_key: Option<&Path>) -> Vec<&OsStr> {
+    let Some(key) = address_key else { return Vec::new() };
+    let mut arguments: Vec<_> = ["--addresses", "pseudonymise", "--address-key-file"].map(OsStr::new).into();
+    arguments.push(key.as_os_str());
+    arguments
+}
+
 /// What `weir decode` makes of captures, each a capture of its own.
-pub fn decoded(sensor: &str, captures: &[PathBuf], partitions: u32, records: &str) -> Records {
+pub fn decoded(sensor: &str, captures: &[PathBuf], settings: &Settings) -> Records {
+    let Settings { partitions, records, address_key, .. } = settings;
     let folder = Scratch::new("decoded");
     let mut decode = Command::new(binary("weir"));
     decode
         .args(["decode", "--sensor", sensor, "--partitions", &partitions.to_string(), "--records", records])
+        .args(privacy(address_key.as_deref()))
         .args(["--format", "proto", "--out"])
         .arg(folder.path().join("records"))
         .args(captures);

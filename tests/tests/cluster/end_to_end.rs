@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use weir_tests::process::wait_while_it_moves;
+use weir_tests::process::{Scratch, wait_while_it_moves};
 
 use crate::deployment::{Cluster, Deployment, LIMIT, Settings, captures_in, cluster, decoded, own_captures};
 
@@ -11,7 +11,17 @@ const SHARED: usize = 50;
 
 #[test]
 fn own_captures_give_the_records_of_decode() {
-    assert_same_as_decode(&cluster(), "own", &own_captures());
+    assert_same_as_decode(&cluster(), Settings::new("own", 4, "all"), &own_captures());
+}
+
+#[test]
+fn addresses_get_the_pseudonyms_of_decode() {
+    let folder = Scratch::new("pseudonyms");
+    let key = folder.path().join("key");
+    std::fs::write(&key, "7d0c4b0bb6c1a1f0a3c5e2d49be8f6170f1e2d3c4b5a69788796a5b4c3d2e1f0\n").unwrap();
+    let settings = Settings { address_key: Some(key), ..Settings::new("pseudonyms", 2, "all") };
+    let office = own_captures().into_iter().filter(|path| path.ends_with("office.pcapng")).collect::<Vec<_>>();
+    assert_same_as_decode(&cluster(), settings, &office);
 }
 
 /// The captures are not part of the project. Where `SHARED_CAPTURES` (by default `../shared/captures` beside the
@@ -27,16 +37,16 @@ fn shared_captures_give_the_records_of_decode() {
     let captures = captures_in(&folder);
     // From all over the set, which is sorted by where they come from.
     let chosen: Vec<PathBuf> = captures.iter().step_by(captures.len().div_ceil(SHARED)).cloned().collect();
-    assert_same_as_decode(&cluster(), "shared", &chosen);
+    assert_same_as_decode(&cluster(), Settings::new("shared", 4, "all"), &chosen);
 }
 
-fn assert_same_as_decode(cluster: &Cluster, name: &str, captures: &[PathBuf]) {
-    let settings = Settings::new(name, 4, "all");
-    let expected = decoded(name, captures, settings.partitions, &settings.records);
+fn assert_same_as_decode(cluster: &Cluster, settings: Settings, captures: &[PathBuf]) {
+    let name = settings.name.clone();
+    let expected = decoded(&name, captures, &settings);
     let deployment = Deployment::new(cluster, settings);
     let _processors = [deployment.start_processor("p0"), deployment.start_processor("p1")];
     let mut sink = deployment.start_sink("s0");
-    let replayed = deployment.start_replay(name, captures, "full").end_within(LIMIT);
+    let replayed = deployment.start_replay(&name, captures, "full").end_within(LIMIT);
     assert!(matches!(replayed.code(), Some(0 | 1)), "{replayed}\n{}", deployment.last_words());
     let decoding = deployment.decoding(&cluster.kafka);
     let decoded = wait_while_it_moves(LIMIT, || decoding.left());

@@ -8,7 +8,7 @@ use weir_contract::{
     PacketBatch, RecordType,
     record::{CaptureLoss, CaptureLossReason},
 };
-use weir_tests::process::wait_until;
+use weir_tests::process::{Scratch, wait_until};
 
 use crate::cluster::{Cluster, Traffic, kafka};
 
@@ -50,6 +50,23 @@ fn messages_that_are_no_batches_are_put_aside_and_batches_that_never_came_are_to
     let offsets: BTreeSet<_> = letters.iter().map(|letter| letter.offset).collect();
     assert_eq!((letters.len(), offsets), (2, BTreeSet::from([0, 2])));
     assert!(letters.iter().any(|letter| letter.reason.contains("no packet batch")), "{letters:?}");
+}
+
+#[test]
+fn dead_letters_go_without_what_they_are_about_where_addresses_are_not_kept() {
+    let cluster = Cluster::new("veiled", 1);
+    let folder = Scratch::new("veiled");
+    let key = folder.path().join("key");
+    std::fs::write(&key, "00112233445566778899aabbccddeeffffeeddccbbaa99887766554433221100").unwrap();
+    let mut processor = cluster.processor("p0", &["--addresses", "drop", "--address-key-file", key.to_str().unwrap()]);
+    let producer = cluster.producer();
+    cluster.send_bytes(&producer, 0, b"\xff\xc0\x00\x02\x01");
+    producer.flush(LIMIT).unwrap();
+    assert!(wait_until(LIMIT, || !cluster.dead_letters().is_empty()), "{}", processor.log());
+    processor.stop_within(Duration::from_secs(20));
+    let letters = cluster.dead_letters();
+    let [letter] = letters.as_slice() else { panic!("{letters:?}") };
+    assert_eq!((letter.offset, letter.payload_bytes, letter.payload.as_slice()), (0, 5, &b""[..]));
 }
 
 /// A gap as it would be if the client passed over messages: markers of a transaction are where they would have been.

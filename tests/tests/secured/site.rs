@@ -31,6 +31,8 @@ pub enum Login<'a> {
     Certificate(&'a str),
     /// By this name's password.
     Password(&'a str),
+    /// By this name and a password that isn't its.
+    WrongPassword(&'a str),
     /// By the token in this file.
     Token(&'a Path),
 }
@@ -58,9 +60,11 @@ impl Site {
                 command.args(["--brokers", &secured().mtls_bootstrap(), "--tls-certificate"]).arg(&identity);
                 command.arg("--tls-key").arg(&identity);
             }
-            Login::Password(name) => {
+            Login::Password(name) | Login::WrongPassword(name) => {
+                let is_right = matches!(login, Login::Password(_));
+                let password = if is_right { format!("{name}-secret\n") } else { "not-the-secret\n".to_owned() };
                 let file = self.home.path().join(format!("{name}.password"));
-                std::fs::write(&file, format!("{name}-secret\n")).unwrap();
+                std::fs::write(&file, password).unwrap();
                 command.args(["--brokers", &secured().sasl_bootstrap(), "--sasl-mechanism", "scram-sha-512"]);
                 command.args(["--sasl-username", name, "--sasl-password-file"]).arg(file);
             }
