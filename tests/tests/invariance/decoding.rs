@@ -141,7 +141,7 @@ fn pair(meta: &Meta) -> [String; 2] {
 }
 
 /// A record for people.
-fn text((record_type, bytes): &(RecordType, Vec<u8>)) -> String {
+pub fn text((record_type, bytes): &(RecordType, Vec<u8>)) -> String {
     let pool = DescriptorPool::decode(DESCRIPTORS).unwrap();
     let descriptor = pool.get_message_by_name(&format!("weir.v1.{}", record_type.info().message)).unwrap();
     format!("{} {}", record_type.name(), DynamicMessage::decode(descriptor, &bytes[..]).unwrap())

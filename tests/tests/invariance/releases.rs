@@ -1,51 +1,56 @@
-//! A snapshot of an earlier build restores in this one: `tests/snapshots` holds some, each named by the commit that made it.
+//! A snapshot of an earlier build restores in this one, and what is still to come says the same: `tests/snapshots` holds
+//! some, each named by what is in it and the commit that made it.
 //!
-//! The ignored test writes the snapshot of the build at hand to the file that `SNAPSHOT` names. An earlier build reads that of a
-//! later one by this file too, copied to where it was then, with `SNAPSHOTS` naming the folder.
+//! The ignored test writes those of the build at hand to the folder that `SNAPSHOTS` names, under the name in `COMMIT`. An
+//! earlier build reads those of a later one by this file too, copied to where it was then, with `SNAPSHOTS` naming the
+//! folder.
 
 use std::collections::BTreeSet;
 use std::path::PathBuf;
 
-use prost::Message as _;
 use weir_agent::{Batcher, Merge, Merged};
-use weir_contract::{Meta, PacketBatch, RecordType, Selection};
+use weir_contract::{PacketBatch, RecordType, Selection};
 use weir_engine::{Engine, Limits, RecordSink};
 
-/// Datagrams, fragments, and connections that last: something of all that an engine keeps.
-const CAPTURES: [&str; 8] = [
-    "dhcpv4.pcap",
-    "dns-types.pcap",
-    "fragments.pcap",
-    "ntp.pcap",
-    "snmp.pcap",
-    "tcp-close.pcap",
-    "tcp-keepalive.pcap",
-    "tftp.pcap",
+use crate::decoding::text;
+
+/// Something of all that an engine keeps: a name, captures that are cut in the midst of it, and record types.
+const SETS: [(&str, &[&str], &str); 2] = [
+    (
+        "datagrams",
+        &[
+            "dhcpv4.pcap",
+            "dns-types.pcap",
+            "fragments.pcap",
+            "ntp.pcap",
+            "snmp.pcap",
+            "tcp-close.pcap",
+            "tcp-keepalive.pcap",
+            "tftp.pcap",
+        ],
+        "connection,dns,dhcpv4,ntp,snmp,tftp,weird,capture_stats,capture_loss",
+    ),
+    (
+        "streams",
+        &["http.pcap", "quic.pcap", "ssh.pcap", "tcp-out-of-order.pcap", "tls.pcap"],
+        "connection,flow,flow_features,dns,http,quic,ssh,tls,tls_client_hello,tls_server_hello,x509,weird",
+    ),
 ];
 
-/// What tells a record from all others.
-type Identity = (&'static str, i64, i64, String, u32);
-
-/// Records by what tells them from others: what they say may change from release to release.
+/// Records, each once, with all that they say.
 #[derive(Default)]
-struct Identities(BTreeSet<Identity>);
+struct Written(BTreeSet<(RecordType, Vec<u8>)>);
 
-impl RecordSink for Identities {
+impl RecordSink for Written {
     fn record(&mut self, of: RecordType, bytes: &[u8]) {
-        #[derive(Clone, PartialEq, prost::Message)]
-        struct AnyRecord {
-            #[prost(message, optional, tag = "1")]
-            meta: Option<Meta>,
-        }
-        let meta = AnyRecord::decode(bytes).unwrap().meta.unwrap();
-        self.0.insert((of.name(), meta.epoch, meta.packet_number, meta.uid, meta.record_index));
+        assert!(self.0.insert((of, bytes.to_vec())), "a record of {} is there twice", of.name());
     }
 }
 
-/// The first halves of all captures, and the second ones; each capture is a run of its own.
-fn halves() -> [Vec<PacketBatch>; 2] {
+/// The first halves of captures, and the second ones; each capture is a run of its own.
+fn halves(captures: &[&str]) -> [Vec<PacketBatch>; 2] {
     let mut halves = [Vec::new(), Vec::new()];
-    for (epoch, name) in (1..).zip(CAPTURES) {
+    for (epoch, name) in (1..).zip(captures) {
         let path = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("captures").join(name);
         let mut merge = Merge::files(&[path]);
         let mut batcher = Batcher::new("lab", epoch, 1, 400);
@@ -61,16 +66,13 @@ fn halves() -> [Vec<PacketBatch>; 2] {
     halves
 }
 
-fn engine() -> Engine {
-    Engine::new(0, Limits::per_partition(1), selection())
+fn snapshots() -> PathBuf {
+    let own = || PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("snapshots");
+    std::env::var_os("SNAPSHOTS").map_or_else(own, PathBuf::from)
 }
 
-fn selection() -> Selection {
-    Selection::parse("connection,dns,dhcpv4,ntp,snmp,tftp,weird,capture_stats,capture_loss").unwrap()
-}
-
-fn push(engine: &mut Engine, batches: &[PacketBatch]) -> BTreeSet<Identity> {
-    let mut records = Identities::default();
+fn push(engine: &mut Engine, batches: &[PacketBatch]) -> BTreeSet<(RecordType, Vec<u8>)> {
+    let mut records = Written::default();
     for batch in batches {
         engine.push(batch, &mut records).unwrap();
     }
@@ -79,29 +81,36 @@ fn push(engine: &mut Engine, batches: &[PacketBatch]) -> BTreeSet<Identity> {
 
 #[test]
 fn snapshots_of_earlier_builds_restore_and_give_the_records_that_are_still_to_come() {
-    let folder = std::env::var_os("SNAPSHOTS")
-        .map_or_else(|| PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("snapshots"), PathBuf::from);
-    let [first, second] = halves();
-    let mut undisturbed = engine();
-    push(&mut undisturbed, &first);
-    let expected = push(&mut undisturbed, &second);
-    let files: Vec<_> = std::fs::read_dir(&folder).unwrap().map(|entry| entry.unwrap().path()).collect();
-    assert!(!files.is_empty(), "{} holds snapshots", folder.display());
-    for file in files {
-        let snapshot = std::fs::read(&file).unwrap();
-        let mut restored = Engine::restore(&snapshot, Limits::per_partition(1), selection()).unwrap();
-        let flows = restored.flow_count();
-        assert!(flows > 0);
-        let records = push(&mut restored, &second);
-        println!("{}: {} bytes, {flows} flows, {} records", file.display(), snapshot.len(), records.len());
-        assert!(records == expected, "{}: {:?}", file.display(), records.symmetric_difference(&expected));
+    for (set, captures, records) in SETS {
+        let (limits, selection) = (Limits::per_partition(1), Selection::parse(records).unwrap());
+        let [first, second] = halves(captures);
+        let mut undisturbed = Engine::new(0, limits, selection);
+        push(&mut undisturbed, &first);
+        let expected = push(&mut undisturbed, &second);
+        let entries = std::fs::read_dir(snapshots()).unwrap().map(|entry| entry.unwrap());
+        let of_set = |name: &str| name.strip_prefix(set).is_some_and(|rest| rest.starts_with('-'));
+        let files: Vec<_> = entries.filter(|entry| of_set(&entry.file_name().to_string_lossy())).collect();
+        assert!(!files.is_empty(), "{} holds snapshots of {set}", snapshots().display());
+        for file in files {
+            let (file, snapshot) = (file.path(), std::fs::read(file.path()).unwrap());
+            let mut restored = Engine::restore(&snapshot, limits, selection).unwrap();
+            let flows = restored.flow_count();
+            assert!(flows > 0);
+            let records = push(&mut restored, &second);
+            println!("{}: {} bytes, {flows} flows, {} records", file.display(), snapshot.len(), records.len());
+            let differences: Vec<_> = records.symmetric_difference(&expected).map(text).collect();
+            assert!(differences.is_empty(), "{}:\n{}", file.display(), differences.join("\n"));
+        }
     }
 }
 
 #[test]
-#[ignore = "writes the snapshot of this build"]
-fn write_a_snapshot() {
-    let mut engine = engine();
-    push(&mut engine, &halves()[0]);
-    std::fs::write(std::env::var_os("SNAPSHOT").unwrap(), engine.snapshot()).unwrap();
+#[ignore = "writes the snapshots of this build"]
+fn write_snapshots() {
+    for (set, captures, records) in SETS {
+        let mut engine = Engine::new(0, Limits::per_partition(1), Selection::parse(records).unwrap());
+        push(&mut engine, &halves(captures)[0]);
+        let name = format!("{set}-{}", std::env::var("COMMIT").unwrap());
+        std::fs::write(snapshots().join(name), engine.snapshot()).unwrap();
+    }
 }
