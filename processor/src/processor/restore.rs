@@ -37,6 +37,8 @@ impl Reader {
             .set("group.id", &shared.settings.group)
             .set("enable.auto.commit", "false")
             .set("enable.partition.eof", "true")
+            // A partition is read to its end, which a broker tells when it has waited so long for more.
+            .set("fetch.wait.max.ms", "10")
             .set("auto.offset.reset", "error")
             .set("queued.max.messages.kbytes", "16384");
         let mut consumer = |isolation: &str| {

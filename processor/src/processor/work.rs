@@ -30,6 +30,9 @@ use super::{
 /// How often a message may ask for a commit before it is taken: to be claimed, and to be begun.
 const COMMITS_BEFORE: usize = 3;
 
+/// Until the first commit of partitions that were taken over: who waits for their records has waited long enough.
+const FIRST_COMMIT: Duration = Duration::from_millis(100);
+
 /// Listens to a worker's consumer: assignments come while it is polled, on the worker's own thread.
 pub(super) struct Listener {
     reporter: Reporter,
@@ -196,6 +199,7 @@ impl Work {
             self.forget();
             self.trouble.get_or_insert(trouble);
         }
+        self.interval = FIRST_COMMIT;
         self.tell();
     }
 
