@@ -22,7 +22,7 @@ ci: ## What must pass before a change lands: test, formatting, lints, licences, 
 bench: ## Measure speed, beside the limits of this machine
 	@scripts/bench.sh
 
-bench-cluster: ## Measure what agent, processor, sink and broker cost, each alone and all at once
+bench-cluster: ## Measure agent, processor, sink and broker: costs, or WHAT=restart, types, day
 	@scripts/bench-cluster.sh
 
 fuzz: ## Run each fuzz target for SECONDS_EACH seconds (300)

@@ -1,6 +1,8 @@
 #!/usr/bin/env bash
 # Measures what agent, processor, sink and broker cost on this machine, each alone and all at once, beside what Kafka's
-# client takes for the same messages: on the captures that are named, or on large ones that it makes.
+# client takes for the same messages: on the captures that are named, or on large ones that it makes. WHAT may be
+# something else: `restart`, what a processor that was killed takes to go on; `types`, transactions over hundreds of
+# partitions; `day`, memory over 24 hours, which pass in seven minutes.
 source "$(dirname "${BASH_SOURCE[0]}")/common.sh"
 
 need_build_tools
@@ -16,4 +18,4 @@ if [[ ${#captures[@]} -eq 0 ]]; then
 fi
 
 say "Measuring"
-"$target/release/examples/cluster" line "${captures[@]}"
+"$target/release/examples/cluster" "${WHAT:-line}" "${captures[@]}"
