@@ -6,8 +6,11 @@ use prost_reflect::{Cardinality, FieldDescriptor, Kind, MessageDescriptor};
 
 use crate::model::{Model, snake_case};
 
-/// Engines replace a column of these names silently by the partition's value.
-const RESERVED: &[&str] = &["ts", "landed_date", "landed_hour"];
+/// Columns that come to the fields of a record. Engines replace a column of the names of the lake's partitions silently
+/// by the partition's value.
+const RESERVED: &[&str] = &["ts", "landed_at", "landed_date", "landed_hour"];
+/// Where the classes are that protoc makes of the messages for Java.
+const JAVA_PACKAGE: &str = "weir.v1";
 
 /// Text fields whose names end so hold addresses.
 const ADDRESSES: &[&str] = &["_ip", "_ips", "_mac", "address", "addresses", "_mask"];
@@ -29,12 +32,14 @@ pub fn check(model: &Model) -> Result<(), Box<dyn Error>> {
             breaches.push(format!("{name}: must begin with `Meta meta = 1`"));
         }
         check_message(model, &record.message, &mut breaches);
+        check_java_package(&record.message, &mut breaches);
         for field in record.message.fields() {
             check_collision(model, &record.message, &field, &mut breaches);
         }
     }
     for message in &model.nested {
         check_message(model, message, &mut breaches);
+        check_java_package(message, &mut breaches);
         check_recursion(message, &mut vec![message.clone()], &mut breaches);
     }
     if breaches.is_empty() {
@@ -61,6 +66,15 @@ fn check_message(model: &Model, message: &MessageDescriptor, breaches: &mut Vec<
             breaches.push(format!("{at}: maps, groups and required fields are not allowed"));
         }
         let name = field.name();
+        // Both would be read by `getNameBytes()` in Java.
+        let is_text = |field: &FieldDescriptor| field.kind() == Kind::String;
+        if name
+            .strip_suffix("_bytes")
+            .and_then(|text| message.get_field_by_name(text))
+            .is_some_and(|text| is_text(&text))
+        {
+            breaches.push(format!("{at}: protoc gives it the name of the text without `_bytes` in Java; rename one"));
+        }
         if name != snake_case(name) || name.ends_with("_ms") || name.ends_with("_us") || name.ends_with("_secs") {
             breaches.push(format!("{at}: names are snake_case and times are `_ns`"));
         }
@@ -77,6 +91,15 @@ fn check_message(model: &Model, message: &MessageDescriptor, breaches: &mut Vec<
             Kind::Message(of) if of.package_name() == "weir.v1" => {}
             kind => breaches.push(format!("{at}: {kind:?} is not allowed; use int64, uint32, bool, string, bytes, double, an enum or a message of ours")),
         }
+    }
+}
+
+fn check_java_package(message: &MessageDescriptor, breaches: &mut Vec<String>) {
+    let file = message.parent_file();
+    let options = file.file_descriptor_proto().options.clone().unwrap_or_default();
+    if options.java_package() != JAVA_PACKAGE || !options.java_multiple_files() {
+        let file = file.name();
+        breaches.push(format!("{file}: lacks java_package = \"{JAVA_PACKAGE}\" or java_multiple_files = true"));
     }
 }
 

@@ -113,7 +113,7 @@ fn kind(field: &FieldDescriptor) -> String {
                 .map(|value| (value.number(), value.name().to_ascii_lowercase()))
                 .map(|(number, name)| (number, name.strip_prefix(&prefix).unwrap_or(&name).to_owned()))
                 .collect();
-            format!("Enum(&{names:?})")
+            format!("Enum({:?}, &{names:?})", of.name())
         }
         Kind::Message(of) => format!("Message({:?})", of.name()),
         _ => "String".into(),

@@ -56,8 +56,9 @@ pub enum FieldKind {
     Double,
     String,
     Bytes,
-    /// Numbers and names of a closed set; the names as columns show them, without the enum's: `bad_length`.
-    Enum(&'static [(i32, &'static str)]),
+    /// Name of a closed set, with its numbers and names; the names as columns show them, without the enum's:
+    /// `bad_length`.
+    Enum(&'static str, &'static [(i32, &'static str)]),
     /// Name of a nested message.
     Message(&'static str),
 }

@@ -22,6 +22,7 @@ FIELDS = 20
 ROOT = Path(__file__).resolve().parent.parent
 SCALARS = ["uint32", "int64", "bool", "string", "bytes", "double", "Color"]
 HEADER = 'syntax = "proto3";\npackage weir.v1;\n\nimport "weir/v1/meta.proto";\nimport "weir/v1/options.proto";\n\n'
+HEADER += 'option java_multiple_files = true;\noption java_package = "weir.v1";\n\n'
 
 
 def message(number):

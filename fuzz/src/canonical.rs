@@ -113,7 +113,7 @@ fn scalar(info: &FieldInfo, wire_type: u64, input: &mut &[u8]) -> Result<u64, St
     let is_right = match info.kind {
         FieldKind::Uint32 => u32::try_from(value).is_ok(),
         FieldKind::Bool => value <= 1,
-        FieldKind::Enum(names) => names.iter().any(|&(number, _)| i64::from(number) == value.cast_signed()),
+        FieldKind::Enum(_, names) => names.iter().any(|&(number, _)| i64::from(number) == value.cast_signed()),
         _ => true,
     };
     if is_right { Ok(value) } else { Err(format!("it can't be {value}")) }

@@ -42,7 +42,7 @@ fn property(info: &FieldInfo) -> Value {
         FieldKind::Double => json!({ "type": ["number", "null"] }),
         FieldKind::String => json!({ "type": "string" }),
         FieldKind::Bytes => json!({ "type": "string", "pattern": "^([0-9a-f]{2})*$" }),
-        FieldKind::Enum(names) => {
+        FieldKind::Enum(_, names) => {
             let names: Vec<&str> = names.iter().map(|(_, name)| *name).collect();
             // A newer sender's value is shown as its number.
             json!({ "type": "string", "anyOf": [{ "enum": names }, { "pattern": "^-?[0-9]+$" }] })

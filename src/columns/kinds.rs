@@ -210,7 +210,7 @@ impl Column for Enums {
     }
 
     fn finish(&mut self, info: &FieldInfo, nulls: Option<NullBuffer>) -> Result<ArrayRef, ArrowError> {
-        let FieldKind::Enum(names) = info.kind else {
+        let FieldKind::Enum(_, names) = info.kind else {
             return Err(ArrowError::SchemaError(format!("`{}` is no enum", info.name)));
         };
         let mut texts = Bytes::default();

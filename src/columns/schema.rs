@@ -67,7 +67,7 @@ fn value_type(info: &FieldInfo) -> DataType {
         FieldKind::Uint32 => DataType::UInt32,
         FieldKind::Bool => DataType::Boolean,
         FieldKind::Double => DataType::Float64,
-        FieldKind::String | FieldKind::Enum(_) => DataType::Utf8,
+        FieldKind::String | FieldKind::Enum(..) => DataType::Utf8,
         FieldKind::Bytes => DataType::Binary,
         FieldKind::Message(_) => DataType::Struct(fields(info.fields)),
     }
@@ -84,7 +84,7 @@ pub(super) fn fixed_bytes(infos: &[FieldInfo]) -> usize {
         .map(|info| match info.kind {
             _ if info.repeated => size_of::<i32>(),
             FieldKind::Int64 | FieldKind::Double => size_of::<i64>(),
-            FieldKind::Uint32 | FieldKind::Enum(_) | FieldKind::String | FieldKind::Bytes => size_of::<u32>(),
+            FieldKind::Uint32 | FieldKind::Enum(..) | FieldKind::String | FieldKind::Bytes => size_of::<u32>(),
             FieldKind::Bool => 1,
             FieldKind::Message(_) => fixed_bytes(info.fields),
         })

@@ -147,7 +147,7 @@ fn push_rows(page: &mut String, fields: &[FieldInfo], parent: &str) {
     for field in fields {
         let name = format!("{parent}{}", field.name);
         let mut meaning = cell(field.doc);
-        if let FieldKind::Enum(values) = field.kind {
+        if let FieldKind::Enum(_, values) = field.kind {
             let names: Vec<_> = values.iter().map(|(_, name)| *name).collect();
             write!(meaning, " One of {}.", code_list(&names)).unwrap();
         }

@@ -101,7 +101,7 @@ fn print_type(out: &mut Vec<u8>, info: &RecordInfo, columns: usize) -> anyhow::R
 fn print_fields(out: &mut Vec<u8>, fields: &[FieldInfo], indent: usize, columns: usize) -> anyhow::Result<()> {
     for field in fields {
         let mut about = field.doc.to_owned();
-        if let FieldKind::Enum(values) = field.kind {
+        if let FieldKind::Enum(_, values) = field.kind {
             let names: Vec<_> = values.iter().map(|(_, name)| format!("`{name}`")).collect();
             about = format!("{about} One of {}.", names.join(", "));
         }
@@ -129,7 +129,7 @@ pub(super) fn type_name(field: &FieldInfo) -> String {
         FieldKind::Double => "double".to_owned(),
         FieldKind::String => "string".to_owned(),
         FieldKind::Bytes => "bytes".to_owned(),
-        FieldKind::Enum(values) => format!("string, one of {} values", values.len()),
+        FieldKind::Enum(_, values) => format!("string, one of {} values", values.len()),
         FieldKind::Message(name) => name.to_owned(),
     };
     let unit = unit(field.name).map_or(String::new(), |unit| format!(", {unit}"));

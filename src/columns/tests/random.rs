@@ -44,7 +44,7 @@ fn typical_fields(fields: &[FieldInfo], random: &mut Random) -> Vec<u8> {
                 FieldKind::Int64 => varint_field(&mut out, info, random.below(100_000)),
                 FieldKind::Uint32 => varint_field(&mut out, info, random.below(1000)),
                 FieldKind::Bool => varint_field(&mut out, info, 1),
-                FieldKind::Enum(names) => {
+                FieldKind::Enum(_, names) => {
                     varint_field(&mut out, info, u64::try_from(names[names.len() / 2].0).unwrap());
                 }
                 FieldKind::Double => fixed_field(&mut out, info, 0.5),
@@ -128,7 +128,7 @@ fn wild_number(out: &mut Vec<u8>, info: &FieldInfo, random: &mut Random) {
         return out.extend((f64::from(i32::try_from(value >> 22).unwrap()) / 64.0).to_le_bytes());
     }
     let value = match (info.kind, random.below(4)) {
-        (FieldKind::Enum(names), 0..3) => {
+        (FieldKind::Enum(_, names), 0..3) => {
             let at = random.below(names.len().try_into().unwrap());
             i64::from(names[usize::try_from(at).unwrap()].0).cast_unsigned()
         }

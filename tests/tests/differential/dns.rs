@@ -41,12 +41,12 @@ const ENTRY: &[(&str, &str)] = &[
     ("resp.type", "type"),
     ("resp.class", "class"),
     ("resp.ttl", "ttl"),
-    ("resp.len", "data_bytes"),
+    ("resp.len", "length_bytes"),
     ("resp.cache_flush", "cache_flush"),
     ("type", "type"),
     ("class", "class"),
     ("ttl", "ttl"),
-    ("data_length", "data_bytes"),
+    ("data_length", "length_bytes"),
     ("a", "address"),
     ("aaaa", "address"),
     ("addr", "address"),
@@ -109,7 +109,7 @@ const EDNS: &[(&str, &str)] = &[
     ("resp.z.do", "edns_dnssec_ok"),
     ("resp.z.reserved", "edns_z"),
     ("opt.code", "edns_options.code"),
-    ("opt.len", "edns_options.data_bytes"),
+    ("opt.len", "edns_options.length_bytes"),
 ];
 
 /// RFC 6891 §6.1.1.

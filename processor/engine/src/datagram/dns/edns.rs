@@ -58,7 +58,7 @@ fn parse_options(data: &mut Cursor<'_>, dns: &mut Draft<'_, record::Dns>) -> Res
         let mut option: record::DnsEdnsOption = dns.spare();
         option.code = code.into();
         option.name.push_str(numbers::option_name(code));
-        option.data_bytes = length.into();
+        option.length_bytes = length.into();
         let bytes = value.peek();
         if let Err(malformed) = push_value(&mut value, code, &mut option.data) {
             if complete.is_ok() {

@@ -238,7 +238,7 @@ fn parse_record(
     rr.class = masked_class.into();
     rr.cache_flush = cache_flush;
     rr.ttl = ttl.into();
-    rr.data_bytes = length.into();
+    rr.length_bytes = length.into();
     rdata::parse(data, rdata::Header { rr_type, class, data_bytes: length }, flavour, &mut rr, dns);
     if section == Section::Answer {
         let mut text = dns.spare_string();

@@ -77,7 +77,7 @@ fn lists_hold_a_hundred() {
 fn texts_hold_four_thousand_characters() {
     let strings = [&[255][..], &[b'x'; 255]].concat().repeat(20);
     let (dns, weirds) = decode(&answer(16, &strings));
-    assert_eq!((dns.answers[0].data.len(), dns.answers[0].data_bytes), (4096, 20 * 256));
+    assert_eq!((dns.answers[0].data.len(), dns.answers[0].length_bytes), (4096, 20 * 256));
     assert_eq!(weirds, ["dns Limit: data of a record cut at 4096 characters"]);
     let every_type = (0..=255u8).flat_map(|window| [&[window, 32][..], &[0xff; 32]].concat());
     let bitmap: Vec<u8> = name("next.example").into_iter().chain(every_type).collect();

@@ -55,7 +55,7 @@ fn every_option_has_its_text() {
     for (code, value, name, text) in vectors {
         let (option, weirds) = option(*code, value);
         assert_eq!((option.name.as_str(), option.data.as_str()), (*name, *text));
-        assert_eq!((option.code, option.data_bytes as usize), (u32::from(*code), value.len()));
+        assert_eq!((option.code, option.length_bytes as usize), (u32::from(*code), value.len()));
         assert_eq!(weirds, Vec::<String>::new());
     }
 }
@@ -76,7 +76,7 @@ fn an_option_longer_than_its_record_ends_the_options() {
     let length = message.len();
     message[length - 5] = 9;
     let (dns, weirds) = decode(&message);
-    assert_eq!((dns.edns_options[0].data_bytes, dns.edns_options[0].data.as_str()), (9, "01020304"));
+    assert_eq!((dns.edns_options[0].length_bytes, dns.edns_options[0].data.as_str()), (9, "01020304"));
     assert_eq!((dns.truncated, &weirds[..]), (false, &["dns Truncated: ends before its fields do".to_owned()][..]));
 }
 

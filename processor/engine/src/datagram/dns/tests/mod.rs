@@ -93,7 +93,7 @@ fn a_response_shows_its_header_question_and_answers() {
     assert_eq!(dns.answer_ttls, [3600; 3]);
     let [alias, ipv4, ipv6] = &dns.answers[..] else { panic!("three answers") };
     assert_eq!((alias.name.as_str(), alias.target.as_str()), ("www.example.com", "edge.cdn.example"));
-    assert_eq!((ipv4.address.as_str(), ipv4.data_bytes), ("192.0.2.7", 4));
+    assert_eq!((ipv4.address.as_str(), ipv4.length_bytes), ("192.0.2.7", 4));
     assert_eq!((ipv6.address.as_str(), ipv6.type_name.as_str()), ("2001:db8::9", "AAAA"));
 }
 

@@ -1,5 +1,9 @@
 //! `weir schema`: what other programs need to read the records.
 
+mod clickhouse;
+mod flink;
+mod messages;
+
 use std::{
     fs,
     io::{self, IsTerminal as _},
@@ -13,9 +17,15 @@ use serde_json::{Map, Value};
 use weir_contract::{
     DESCRIPTORS, RecordType, Selection,
     columns::{arrow_schema_json, json_schema},
+    topics::{DEFAULT_PREFIX, check_prefix},
 };
 
-use super::to_stdout;
+use super::{selection, to_stdout};
+use messages::Reader;
+
+/// The file with the messages, beside the one with the statements.
+const MESSAGES: &str = "weir.proto";
+const STATEMENTS: &str = "weir.sql";
 
 #[derive(Subcommand)]
 pub enum Command {
@@ -36,6 +46,26 @@ Examples:
         #[arg(short, long, value_name = "FILE|-", default_value = "-")]
         out: PathBuf,
     },
+    /// Protobuf: the messages of record types as one file, for protoc.
+    #[command(after_help = "\
+Examples:
+  weir schema export proto -o weir.proto && protoc --python_out=. weir.proto
+  weir schema export proto -r dns | less")]
+    Proto {
+        /// Record types, as for `weir decode`.
+        #[arg(short, long, value_name = "SELECTION", default_value = "all", allow_hyphen_values = true)]
+        records: String,
+
+        /// File to write; `-` is the standard output.
+        #[arg(short, long, value_name = "FILE|-", default_value = "-")]
+        out: PathBuf,
+    },
+    /// Flink SQL: tables over the topics, views with the columns of the lake, and the messages to make classes of.
+    #[command(after_help = "See docs/readers/flink.md.")]
+    Flink(Topics),
+    /// ClickHouse: tables that read the topics, tables that keep the rows, and the messages.
+    #[command(after_help = "See docs/readers/clickhouse.md.")]
+    Clickhouse(Topics),
     /// Arrow: names and types of the columns, as JSON.
     Arrow(Types),
     /// JSON Schema (draft 2020-12) of the lines that `weir decode --format json` writes.
@@ -54,6 +84,32 @@ pub struct Types {
     out: PathBuf,
 }
 
+/// The topics that the statements are about.
+#[derive(clap::Args)]
+pub struct Topics {
+    /// Record types, as for `weir decode`.
+    #[arg(short, long, value_name = "SELECTION", default_value = "default", allow_hyphen_values = true)]
+    records: String,
+
+    /// Brokers, as host:port with commas between, as the reader of the topics reaches them.
+    #[arg(
+        long,
+        value_name = "HOST:PORT,…",
+        env = "WEIR_KAFKA_BROKERS",
+        hide_env = true,
+        default_value = "localhost:9092"
+    )]
+    brokers: String,
+
+    /// What the names of all topics begin with.
+    #[arg(long, value_name = "NAME", env = "WEIR_KAFKA_TOPIC_PREFIX", hide_env = true, default_value = DEFAULT_PREFIX)]
+    topic_prefix: String,
+
+    /// Folder for the statements (weir.sql) and the messages (weir.proto).
+    #[arg(short, long, value_name = "DIR")]
+    out: PathBuf,
+}
+
 pub fn run(command: &Command) -> anyhow::Result<ExitCode> {
     let Command::Export(export) = command;
     match export {
@@ -62,8 +118,25 @@ pub fn run(command: &Command) -> anyhow::Result<ExitCode> {
         }
         Export::Descriptor { out } if is_stdout(out) => Ok(to_stdout(DESCRIPTORS)),
         Export::Descriptor { out } => write(out, DESCRIPTORS),
+        Export::Proto { records, out } => {
+            let types: Vec<_> = selection(records)?.types().collect();
+            let text = messages::file(&types, Reader::Any);
+            if is_stdout(out) { Ok(to_stdout(text.as_bytes())) } else { write(out, text.as_bytes()) }
+        }
+        Export::Flink(topics) => topics.export(Reader::Flink, flink::statements),
+        Export::Clickhouse(topics) => topics.export(Reader::Any, clickhouse::statements),
         Export::Arrow(types) => types.export("arrow.json", arrow_schema_json),
         Export::Json(types) => types.export("schema.json", json_schema),
+    }
+}
+
+impl Topics {
+    fn export(&self, reader: Reader, statements: impl Fn(&[RecordType], &Self) -> String) -> anyhow::Result<ExitCode> {
+        check_prefix(&self.topic_prefix).map_err(|wrong| anyhow!(wrong))?;
+        let types: Vec<_> = selection(&self.records)?.types().collect();
+        fs::create_dir_all(&self.out).map_err(|error| failed(&self.out, &error))?;
+        write(&self.out.join(MESSAGES), messages::file(&types, reader).as_bytes())?;
+        write(&self.out.join(STATEMENTS), statements(&types, self).as_bytes())
     }
 }
 
@@ -87,6 +160,11 @@ impl Types {
         };
         Ok(to_stdout(&pretty(&printed)?))
     }
+}
+
+/// Text of several lines as one.
+fn line(text: &str) -> String {
+    text.split_whitespace().collect::<Vec<_>>().join(" ")
 }
 
 fn is_stdout(path: &Path) -> bool {
