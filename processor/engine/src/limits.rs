@@ -7,7 +7,8 @@ use serde::{Deserialize, Serialize};
 pub struct Limits {
     /// Flows alive at once. With more, the one that would be idle next is written as evicted. A flow counts as 1;
     /// past its first half hour as 2 where Flow is selected; and as 3 more from its second packet on where
-    /// FlowFeatures is: so the most memory that flows take does not depend on what is selected.
+    /// FlowFeatures is: so the most memory that flows take does not depend on what is selected. The flows of the
+    /// packet at hand stay, which are at most one and one for each of its four tunnels.
     pub flows: usize,
     /// Bytes of fragments that wait for the rest of their datagram.
     pub fragment_bytes: usize,

@@ -91,7 +91,7 @@ impl FlowTable {
 
     /// Counts a packet in its flow, which it may begin, and may end first.
     pub(crate) fn count(&mut self, key: &FlowKey, src_is_high: bool, packet: &FlowPacket, seen: Seen) -> Found {
-        self.lose_weight();
+        self.lose_weight(packet, seen);
         let hash = self.hash(key);
         // A sensor that was restarted begins anew, also where nobody told of the end of the run before.
         let is_same =
@@ -107,7 +107,7 @@ impl FlowTable {
             }
         }
         if self.weight() >= self.flows_max {
-            self.evict();
+            self.evict(packet, seen);
         }
         let index = self.begin(key, src_is_high, packet, seen);
         self.index.insert_unique(spread(hash), (hash, index), |&(hash, _)| spread(hash));
@@ -300,28 +300,40 @@ impl FlowTable {
     }
 
     /// Makes room for what an earlier packet let flows grow by. A packet adds less than so many flows' weight.
-    fn lose_weight(&mut self) {
+    fn lose_weight(&mut self, packet: &FlowPacket, seen: Seen) {
         const EVICTIONS_MAX: usize = 8;
         for _ in 0..EVICTIONS_MAX {
             if self.weight() <= self.flows_max || self.flows.len() <= 1 {
                 return;
             }
-            self.evict();
+            self.evict(packet, seen);
         }
     }
 
-    /// Ends the flow that would be idle next, of all sensors.
-    fn evict(&mut self) {
+    /// Ends the flow that would be idle next, of all sensors. Flows that the packet at hand was counted in stay:
+    /// the packet may be of them again, in a tunnel in their tunnel, and would begin one of the same identity.
+    fn evict(&mut self, packet: &FlowPacket, seen: Seen) {
+        let mut kept = Vec::new();
         while let Some((second, index, sensor)) = self.take_earliest_reminder() {
-            if !self.is_current(index, second, sensor) {
-                continue;
+            let Some(flow) = self.flows.get(index).filter(|_| self.is_current(index, second, sensor)) else { continue };
+            let due_ns = self.due_ns(flow);
+            if sensor == seen.sensor && self.last_number(flow) == packet.number {
+                kept.push((due_ns, index));
+            } else if Wheel::second(due_ns) <= second {
+                self.end_within(index, EndReason::Evicted);
+                break;
+            } else {
+                self.remind(index, due_ns);
             }
-            let due_ns = self.flows.get(index).map_or(0, |flow| self.due_ns(flow));
-            if Wheel::second(due_ns) <= second {
-                return self.end_within(index, EndReason::Evicted);
-            }
+        }
+        for (due_ns, index) in kept {
             self.remind(index, due_ns);
         }
+    }
+
+    /// Number of the flow's last packet.
+    fn last_number(&self, flow: &Flow) -> i64 {
+        self.details.get(flow.detail).map_or(flow.first_number, |detail| detail.last_number)
     }
 
     fn take_earliest_reminder(&mut self) -> Option<(i64, u32, u16)> {

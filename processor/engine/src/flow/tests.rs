@@ -219,6 +219,28 @@ fn a_full_table_writes_the_flow_that_would_be_idle_next() {
 }
 
 #[test]
+fn a_packet_ends_none_of_its_own_flows_to_make_room() {
+    let mut frame = testing::udp(1, 2, b"x");
+    // From the inside: the flow between the first two is that between the last two.
+    for key in [1, 1, 2, 1] {
+        let header = [0x20, 0, 8, 0, 0, 0, 0, key];
+        frame = testing::ipv4(47, &[&header, testing::packet_of(&frame)].concat());
+    }
+    for flows in 1..=6 {
+        let mut engine = Engine::new(0, Limits { flows, ..Limits::per_partition(1) }, Selection::all());
+        let mut records = Records::default();
+        engine
+            .push(&testing::batch_at(ETHERNET, &[(SECOND, frame.clone()), (SECOND, frame.clone())]), &mut records)
+            .unwrap();
+        let mut uids: Vec<String> = records.of::<Connection>().into_iter().map(|c| c.meta.unwrap().uid).collect();
+        let connections = uids.len();
+        uids.sort_unstable();
+        uids.dedup();
+        assert_eq!(uids.len(), connections, "at most {flows} flows");
+    }
+}
+
+#[test]
 fn a_flow_is_written_when_the_watermark_has_passed_its_timeout_and_the_grace() {
     let written_at = |seconds: i64| {
         let mut engine = Engine::new(0, Limits::per_partition(1), Selection::default());
