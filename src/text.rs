@@ -10,7 +10,9 @@
 /// ```
 pub fn push_escaped(out: &mut String, bytes: &[u8]) {
     // The common case: names and banners are printable ASCII.
-    let plain = bytes.iter().all(|&byte| (0x20..0x7f).contains(&byte) && byte != b'\\');
+    // Without a way out of the loop, which so looks at many bytes at once.
+    let is_plain = |&byte: &u8| (0x20..0x7f).contains(&byte) & (byte != b'\\');
+    let plain = bytes.iter().fold(true, |plain, byte| plain & is_plain(byte));
     if plain && let Ok(text) = std::str::from_utf8(bytes) {
         out.push_str(text);
         return;

@@ -4,12 +4,11 @@
 //! still gives what it holds: [`Element::whole`] and all that needs the whole content complain.
 //! Nothing here recurses; who descends bounds how far.
 
-use std::fmt::Write as _;
-
 use weir_contract::WeirdReason;
 
 use crate::{
     cursor::{Cursor, Malformed},
+    digits::push_number,
     limits::TEXT_MAX,
 };
 
@@ -110,14 +109,17 @@ impl<'a> Element<'a> {
         let (first, mut is_padded) = read_subidentifier(&mut input)?;
         // The first two numbers share one: the first is 0, 1 or 2, and only below 2 is the second limited.
         let root = (first / 40).min(2);
-        let _ = write!(out, "{root}.{}", first - root * 40);
+        push_number(out, root);
+        out.push('.');
+        push_number(out, first - root * 40);
         while !input.is_empty() {
             let (number, number_is_padded) = read_subidentifier(&mut input)?;
             is_padded |= number_is_padded;
             if out.len() - begin > TEXT_MAX {
                 return Err(input.malformed(WeirdReason::Limit, "object identifier of more than 4096 characters"));
             }
-            let _ = write!(out, ".{number}");
+            out.push('.');
+            push_number(out, number);
         }
         self.whole()?;
         if is_padded {

@@ -2,12 +2,10 @@
 //! (<https://github.com/FoxIO-LLC/ja4>, technical_details/JA4.md). The other methods of the JA4+ family have a
 //! licence that forbids them here.
 
-use std::fmt::Write as _;
-
 use md5::{Digest as _, Md5};
 use sha2::Sha256;
 
-use crate::digits::push_hex;
+use crate::digits::{push_hex, push_number};
 
 use super::{
     ClientHello, ServerHello, Transport,
@@ -33,9 +31,13 @@ impl Fingerprints {
     }
 }
 
+/// Room for what browsers send.
+const RAW_BYTES: usize = 256;
+
 /// Version, cipher suites, extensions, groups and point formats, as decimal numbers.
 fn ja3_raw(hello: &ClientHello<'_>) -> String {
-    let mut raw = hello.version.to_string();
+    let mut raw = String::with_capacity(RAW_BYTES);
+    push_number(&mut raw, hello.version);
     raw.push(',');
     push_decimal(&mut raw, hello.cipher_suites().filter(|&number| !is_grease(number)));
     raw.push(',');
@@ -50,12 +52,19 @@ fn ja3_raw(hello: &ClientHello<'_>) -> String {
 
 /// JA3S as text and as hash: version, cipher suite and extensions, as decimal numbers.
 pub(super) fn ja3s(hello: &ServerHello<'_>) -> (String, String) {
-    let mut raw = format!("{},{},", hello.version, hello.cipher_suite);
+    let mut raw = String::new();
+    push_number(&mut raw, hello.version);
+    raw.push(',');
+    push_number(&mut raw, hello.cipher_suite);
+    raw.push(',');
     push_decimal(&mut raw, hello.extension_numbers());
     let mut hash = String::new();
     push_hex(&mut hash, &Md5::digest(&raw));
     (raw, hash)
 }
+
+/// All of JA4.
+const JA4_BYTES: usize = 36;
 
 fn push_ja4(out: &mut Fingerprints, hello: &ClientHello<'_>, transport: Transport) {
     let mut cipher_suites: Vec<u16> = hello.cipher_suites().filter(|&number| !is_grease(number)).collect();
@@ -67,15 +76,26 @@ fn push_ja4(out: &mut Fingerprints, hello: &ClientHello<'_>, transport: Transpor
     };
     let destination = if hello.extension(extension::SERVER_NAME).is_some() { 'd' } else { 'i' };
     let version = ja4_version(hello.newest_version());
-    let (suite_count, extension_count) = (cipher_suites.len().min(99), extensions.len().min(99));
-    let mut head = format!("{carrier}{version}{destination}{suite_count:02}{extension_count:02}");
+    let [suite_count, extension_count] =
+        [&cipher_suites, &extensions].map(|list| u8::try_from(list.len().min(99)).unwrap_or(99));
+    let mut head = String::with_capacity(JA4_BYTES);
+    head.push(carrier);
+    head.push_str(version);
+    head.push(destination);
+    for count in [suite_count, extension_count] {
+        if count < 10 {
+            head.push('0');
+        }
+        push_number(&mut head, count);
+    }
     push_ja4_alpn(&mut head, hello);
 
     cipher_suites.sort_unstable();
     // These two are told by the first part.
     extensions.retain(|&number| number != extension::SERVER_NAME && number != extension::ALPN);
     extensions.sort_unstable();
-    let (mut suites, mut rest) = (String::new(), String::new());
+    let mut suites = String::with_capacity(RAW_BYTES);
+    let mut rest = String::with_capacity(RAW_BYTES);
     push_hex_numbers(&mut suites, cipher_suites.into_iter());
     push_hex_numbers(&mut rest, extensions.into_iter());
     let algorithms = hello.numbers_of(extension::SIGNATURE_ALGORITHMS).filter(|&number| !is_grease(number));
@@ -83,7 +103,7 @@ fn push_ja4(out: &mut Fingerprints, hello: &ClientHello<'_>, transport: Transpor
         rest.push('_');
         push_hex_numbers(&mut rest, algorithms);
     }
-    out.ja4_raw = format!("{head}_{suites}_{rest}");
+    out.ja4_raw = [&*head, "_", &*suites, "_", &*rest].concat();
     out.ja4 = head;
     for list in [&suites, &rest] {
         out.ja4.push('_');
@@ -117,7 +137,7 @@ fn push_ja4_alpn(out: &mut String, hello: &ClientHello<'_>) {
     if first.is_ascii_alphanumeric() && last.is_ascii_alphanumeric() {
         out.extend([char::from(first), char::from(last)]);
     } else {
-        let _ = write!(out, "{:x}{:x}", first >> 4, last & 0x0f);
+        push_hex(out, &[first & 0xf0 | last & 0x0f]);
     }
 }
 
@@ -132,14 +152,18 @@ fn push_ja4_hash(out: &mut String, list: &str) {
 
 fn push_decimal(out: &mut String, numbers: impl Iterator<Item = u16>) {
     for (at, number) in numbers.enumerate() {
-        let separator = if at > 0 { "-" } else { "" };
-        let _ = write!(out, "{separator}{number}");
+        if at > 0 {
+            out.push('-');
+        }
+        push_number(out, number);
     }
 }
 
 fn push_hex_numbers(out: &mut String, numbers: impl Iterator<Item = u16>) {
     for (at, number) in numbers.enumerate() {
-        let separator = if at > 0 { "," } else { "" };
-        let _ = write!(out, "{separator}{number:04x}");
+        if at > 0 {
+            out.push(',');
+        }
+        push_hex(out, &number.to_be_bytes());
     }
 }

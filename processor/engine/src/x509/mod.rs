@@ -11,8 +11,6 @@ mod objects;
 pub(crate) mod tests;
 mod times;
 
-use std::fmt::Write as _;
-
 use sha1::{Digest as _, Sha1};
 use sha2::Sha256;
 use weir_contract::{WeirdReason, record};
@@ -25,6 +23,7 @@ use self::{
 use crate::{
     ber::{Element, tag},
     cursor::{Cursor, Malformed},
+    digits::push_hex,
     output::{Draft, Output},
     tls::Transport,
 };
@@ -224,10 +223,4 @@ fn bits(number: &Element<'_>) -> Result<u32, Malformed> {
     let digits = first.and_then(|first| bytes.get(first..)).unwrap_or_default();
     let leading_zeros = digits.first().map_or(0, |byte| byte.leading_zeros());
     Ok(u32::try_from(digits.len()).unwrap_or(u32::MAX).saturating_mul(8) - leading_zeros)
-}
-
-fn push_hex(out: &mut String, bytes: &[u8]) {
-    for byte in bytes {
-        let _ = write!(out, "{byte:02x}");
-    }
 }

@@ -4,12 +4,8 @@ use std::fmt::Write as _;
 
 use weir_contract::text::push_escaped;
 
-pub(super) use crate::digits::{push_base64, push_hex};
+pub(super) use crate::digits::{push_base64, push_hex, push_number};
 use crate::limits::TEXT_MAX;
-
-pub(super) fn push_number(out: &mut String, number: impl Into<u64>) {
-    let _ = write!(out, "{}", number.into());
-}
 
 /// Appends numbers with a space behind each.
 pub(super) fn push_numbers(out: &mut String, numbers: &[u64]) {
