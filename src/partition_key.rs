@@ -91,6 +91,18 @@ impl SensorKey {
 ///
 /// Any bytes give a key; see the module's page for how. About 5 ns for Ethernet and IPv4.
 pub fn partition_key(sensor: &SensorKey, link_type: u16, packet: &[u8]) -> u64 {
+    // Nearly all packets, and a third of what the search costs.
+    if link_type == 1
+        && let Some((0x0800 | 0x86dd, rest)) = split_u16(packet, 12, 14)
+        && let Some(key) = ip_pair(sensor, rest)
+    {
+        return key;
+    }
+    search(sensor, link_type, packet)
+}
+
+/// The key by the table above.
+fn search(sensor: &SensorKey, link_type: u16, packet: &[u8]) -> u64 {
     let mut macs = None;
     let mut header = Header::of_link_type(link_type);
     let mut rest = packet;
@@ -193,7 +205,10 @@ fn pair<const N: usize>(bytes: &[u8]) -> Option<(&[u8; N], &[u8; N])> {
 
 fn ip_pair(sensor: &SensorKey, bytes: &[u8]) -> Option<u64> {
     match bytes.first()? >> 4 {
-        4 => pair::<4>(bytes.get(12..)?).map(|(a, b)| sensor.hash_pair::<4, 8>(a, b)),
+        4 => pair::<4>(bytes.get(12..)?).map(|(a, b)| {
+            let (a, b) = (u32::from_be_bytes(*a), u32::from_be_bytes(*b));
+            sensor.hash(&(u64::from(a.min(b)) << 32 | u64::from(a.max(b))).to_be_bytes())
+        }),
         6 => pair::<16>(bytes.get(8..)?).map(|(a, b)| sensor.hash_pair::<16, 32>(a, b)),
         _ => None,
     }

@@ -6,7 +6,7 @@ use std::{
 };
 
 use weir_contract::{
-    BatchError, Packet, PacketBatch, PreviousRun, RecordType, Selection, WeirdReason, partition_key,
+    BatchError, Packet, PacketBatch, Packets, PreviousRun, RecordType, Selection, WeirdReason, partition_key,
     record::{self, CaptureLossReason},
 };
 
@@ -31,6 +31,8 @@ pub struct Engine {
     pub(crate) sensors: Sensors,
     pub(crate) counters: Counters,
     stream_bytes_max: usize,
+    /// Memory for the partition keys of a batch.
+    keys: Vec<u64>,
 }
 
 /// What an engine has counted since it was made.
@@ -127,7 +129,7 @@ impl Engine {
             path: String::new(),
         };
         let stream_bytes_max = limits.stream_bytes;
-        Self { state, sensors: Sensors::default(), counters: Counters::default(), stream_bytes_max }
+        Self { state, sensors: Sensors::default(), counters: Counters::default(), stream_bytes_max, keys: Vec::new() }
     }
 
     /// Decodes a batch, unless it came before. Records of flows that its watermark ends follow those of its
@@ -152,27 +154,27 @@ impl Engine {
         sink: &mut impl RecordSink,
     ) -> Result<(), PushError> {
         // Refused before anything takes note of it.
-        batch.packets()?;
+        let packets = batch.packets()?;
         let mut current = None;
-        let run = catch_unwind(AssertUnwindSafe(|| self.take(batch, skipped, &mut current, sink)));
-        let panicked = |panic| PushError::Panicked { packet_number: current, message: message(panic) };
-        run.map_err(panicked)?.map_err(PushError::Batch)
+        let run = catch_unwind(AssertUnwindSafe(|| self.take(batch, packets, skipped, &mut current, sink)));
+        run.map_err(|panic| PushError::Panicked { packet_number: current, message: message(panic) })
     }
 
     /// Takes a batch, with the number of the packet that it is at in `current`.
     fn take(
         &mut self,
         batch: &PacketBatch,
+        packets: Packets<'_>,
         skipped: &[i64],
         current: &mut Option<i64>,
         sink: &mut impl RecordSink,
-    ) -> Result<(), BatchError> {
+    ) {
         let sensor = self.sensor(&batch.sensor, batch.epoch, sink);
         let interrupted = self.sensors.is_interrupted(sensor);
         match self.sensors.hear(sensor, batch) {
             BatchArrival::Repeated => {
                 self.counters.repeated_batches += 1;
-                return Ok(());
+                return;
             }
             BatchArrival::Next(loss) => self.report(sensor, batch, loss),
         }
@@ -182,16 +184,17 @@ impl Engine {
         if let Some(previous) = batch.previous_run.as_ref().filter(|previous| previous.epoch != batch.epoch) {
             self.close_run(batch, previous, sink);
         }
-        let mut packets = batch.packets()?.filter(|packet| !skipped.contains(&packet.number));
+        let keys = self.partition_keys(sensor, packets.clone());
+        let mut packets = packets.zip(&keys).filter(|(packet, _)| !skipped.contains(&packet.number));
         loop {
             let mut at = None;
             let mut mark = 0;
             let run = catch_unwind(AssertUnwindSafe(|| {
-                for packet in packets.by_ref() {
+                for (packet, &key) in packets.by_ref() {
                     at = Some(packet);
                     mark = self.state.out.mark();
                     let interface = usize::try_from(packet.interface).ok().and_then(|at| batch.interfaces.get(at));
-                    self.decode(sensor, packet, interface.map_or("", |interface| &interface.name));
+                    self.decode(sensor, packet, key, interface.map_or("", |interface| &interface.name));
                     if self.state.out.pending_bytes() > DRAIN_BYTES {
                         self.state.out.drain_to(sink);
                     }
@@ -214,9 +217,20 @@ impl Engine {
             of.heard.packet_number = number;
         }
         *current = None;
+        self.keys = keys;
         self.advance(sensor, batch, sink);
         self.state.out.drain_to(sink);
-        Ok(())
+    }
+
+    /// Partition keys of packets. In a loop of its own, in which the processor waits for the headers of several
+    /// packets at once: another core wrote them.
+    fn partition_keys(&mut self, sensor: u16, packets: Packets<'_>) -> Vec<u64> {
+        let mut keys = std::mem::take(&mut self.keys);
+        keys.clear();
+        if let Some(of) = self.sensors.get(sensor) {
+            keys.extend(packets.map(|packet| partition_key(&of.key, packet.link_type, packet.data)));
+        }
+        keys
     }
 
     /// Says when the batch to come was appended to the log, ms since 1970-01-01 UTC. A sensor of which nothing
@@ -292,7 +306,7 @@ impl Engine {
         (record.first_offset, record.last_offset) = loss.offsets.unzip();
     }
 
-    fn decode(&mut self, sensor: u16, packet: Packet<'_>, interface: &str) {
+    fn decode(&mut self, sensor: u16, packet: Packet<'_>, partition_key: u64, interface: &str) {
         self.counters.packets += 1;
         self.counters.bytes += packet.data.len() as u64;
         let Some(of) = self.sensors.get(sensor) else { return };
@@ -300,7 +314,7 @@ impl Engine {
         let arrival = Arrival {
             packet,
             interface,
-            partition_key: partition_key(&of.key, packet.link_type, packet.data),
+            partition_key,
             seen: Seen { sensor, watermark_ns: of.watermark_ns },
             sensor_hash: &of.hash,
         };

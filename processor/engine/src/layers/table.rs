@@ -1,30 +1,42 @@
 //! Which layer a key stands for.
 
-use hashbrown::HashTable;
-
 use super::{Entry, Key, LAYERS};
 
 /// Layers by the keys that name them: each UDP datagram asks for both its ports.
+///
+/// A slot for each key, or the next free one behind it. One in six is taken, so nearly every search ends at once.
 pub(crate) struct Table {
-    layers: HashTable<(u64, &'static Entry)>,
+    slots: Box<[Option<(u64, &'static Entry)>; SLOTS]>,
 }
+
+const SLOTS: usize = 512;
 
 impl Table {
     pub(crate) fn new() -> Self {
-        let mut layers = HashTable::new();
+        let mut slots = Box::new([None; SLOTS]);
         for entry in LAYERS {
             for &key in entry.keys {
                 let number = number(key);
-                layers.insert_unique(hash(number), (number, entry), |&(number, _)| hash(number));
+                let free = places(number).find(|&at| slots[at].is_none());
+                if let Some(at) = free {
+                    slots[at] = Some((number, entry));
+                }
             }
         }
-        Self { layers }
+        Self { slots }
     }
 
     #[inline]
     pub(super) fn find(&self, key: Key) -> Option<&'static Entry> {
         let number = number(key);
-        self.layers.find(hash(number), |&(other, _)| other == number).map(|&(_, entry)| entry)
+        for at in places(number) {
+            match self.slots[at] {
+                Some((other, entry)) if other == number => return Some(entry),
+                Some(_) => {}
+                None => return None,
+            }
+        }
+        None
     }
 }
 
@@ -47,16 +59,31 @@ fn number(key: Key) -> u64 {
     number << 4 | kind
 }
 
-/// Keys are known beforehand, so that nobody can choose them to collide.
-fn hash(number: u64) -> u64 {
+/// The slots in which a key may stand, in the order they are tried.
+fn places(number: u64) -> impl Iterator<Item = usize> {
     /// 2⁶⁴ over the golden ratio.
     const SPREAD: u64 = 0x9e37_79b9_7f4a_7c15;
-    number.wrapping_mul(SPREAD).rotate_right(32)
+    let first = (number.wrapping_mul(SPREAD) >> 32) as usize;
+    (0..SLOTS).map(move |step| (first + step) % SLOTS)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn every_key_is_found_within_few_steps() {
+        let table = Table::new();
+        for entry in LAYERS {
+            for &key in entry.keys {
+                assert!(table.find(key).is_some_and(|found| found.name == entry.name));
+                let steps = places(number(key)).position(|at| table.slots[at].is_some_and(|(of, _)| of == number(key)));
+                assert!(steps.unwrap() < 4);
+            }
+        }
+        assert!(table.slots.iter().flatten().count() < SLOTS / 4);
+        assert!(table.find(Key::Unnamed).is_none());
+    }
 
     #[test]
     fn a_key_names_one_layer() {

@@ -416,6 +416,7 @@ impl<'e> Walk<'e> {
     }
 
     /// Writes the complaints that a decoder went on after.
+    #[inline]
     pub(crate) fn write_notes(&mut self, layer: &'static str) {
         while let Some(note) = self.state.out.next_note() {
             self.weird(layer, note);
