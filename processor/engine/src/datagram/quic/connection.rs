@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 use super::{
     crypto::{self, CryptoStream},
     header::{ConnectionId, Header, Protected},
-    keys::{InitialKeys, Opened, PacketKeys},
+    keys::{InitialKeys, InitialSecret, Opened, PacketKeys},
     version::Version,
 };
 use crate::datagram::Requests;
@@ -151,9 +151,10 @@ impl Flow {
         if self.failures >= FAILURES_MAX {
             return None;
         }
-        let opened = InitialKeys::candidates(version, header.destination).find_map(|keys| {
-            let packet = keys.client.open(protected.packet.message(), protected.number_at, None)?;
-            Some((keys, packet))
+        let opened = InitialSecret::candidates(version, header.destination).find_map(|secret| {
+            let client = secret.client()?;
+            let packet = client.open(protected.packet.message(), protected.number_at, None)?;
+            Some((InitialKeys { client, server: secret.server()? }, packet))
         });
         let Some((keys, packet)) = opened else {
             self.failures += 1;
@@ -248,8 +249,9 @@ impl Connection {
             open(&self.keys)?
         } else {
             // The server may answer in another version that the client offered (RFC 9368 §4).
-            let mut candidates = InitialKeys::candidates(version, self.key_source.as_slice());
-            let (keys, packet) = candidates.find_map(|keys| open(&keys).map(|packet| (keys, packet)))?;
+            let candidates = InitialSecret::candidates(version, self.key_source.as_slice());
+            let mut keys = candidates.filter_map(|secret| secret.keys());
+            let (keys, packet) = keys.find_map(|keys| open(&keys).map(|packet| (keys, packet)))?;
             self.keys = keys;
             self.version = header.version;
             packet

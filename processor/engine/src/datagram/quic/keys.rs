@@ -40,17 +40,34 @@ pub(super) struct Opened {
     payload_at: usize,
 }
 
-impl InitialKeys {
-    /// Keys that a connection may have whose client's first Initial packet went to `destination`: one pair, but for
+/// What the keys of both sides are made from, each when it is asked for: half of what is tried is no client's.
+pub(super) struct InitialSecret<'v> {
+    version: &'v Version,
+    secret: Hkdf<Sha256>,
+}
+
+impl<'v> InitialSecret<'v> {
+    /// Secrets that a connection may have whose client's first Initial packet went to `destination`: one, but for
     /// reserved versions.
-    pub(super) fn candidates(version: &Version, destination: &[u8]) -> impl Iterator<Item = Self> {
-        version.salts.iter().filter_map(|salt| Self::derive(version, salt, destination))
+    pub(super) fn candidates(version: &'v Version, destination: &'v [u8]) -> impl Iterator<Item = Self> {
+        version.salts.iter().map(move |salt| Self { version, secret: Hkdf::new(Some(salt), destination) })
     }
 
-    fn derive(version: &Version, salt: &[u8; 20], destination: &[u8]) -> Option<Self> {
-        let initial = Hkdf::<Sha256>::new(Some(salt), destination);
-        let side = |label| PacketKeys::derive(version, &Hkdf::from_prk(&expand_label::<32>(&initial, label)?).ok()?);
-        Some(Self { client: side("client in")?, server: side("server in")? })
+    pub(super) fn client(&self) -> Option<PacketKeys> {
+        self.side("client in")
+    }
+
+    pub(super) fn server(&self) -> Option<PacketKeys> {
+        self.side("server in")
+    }
+
+    pub(super) fn keys(&self) -> Option<InitialKeys> {
+        Some(InitialKeys { client: self.client()?, server: self.server()? })
+    }
+
+    fn side(&self, label: &str) -> Option<PacketKeys> {
+        let secret = expand_label::<32>(&self.secret, label)?;
+        PacketKeys::derive(self.version, &Hkdf::from_prk(&secret).ok()?)
     }
 }
 

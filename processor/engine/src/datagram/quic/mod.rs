@@ -30,7 +30,7 @@ use self::{
     crypto::{Complaint, Message},
     frames::Frame,
     header::{Header, Protected, Rest},
-    keys::InitialKeys,
+    keys::InitialSecret,
     version::{Version, is_reserved},
 };
 use super::{Context, Datagram, Probe};
@@ -106,8 +106,8 @@ fn probe_negotiation(header: &Header<'_>, list: Cursor<'_>) -> Probe {
 /// Many numbers are reserved versions: only a tag proves one.
 fn probe_protected(header: &Header<'_>, protected: &Protected<'_>) -> Probe {
     let opens = |version: &Version| {
-        let mut candidates = InitialKeys::candidates(version, header.destination);
-        candidates.any(|keys| keys.client.open(protected.packet.message(), protected.number_at, None).is_some())
+        let mut keys = InitialSecret::candidates(version, header.destination).filter_map(|secret| secret.client());
+        keys.any(|keys| keys.open(protected.packet.message(), protected.number_at, None).is_some())
     };
     match Version::of(header.version) {
         // Captured in part, if anything.

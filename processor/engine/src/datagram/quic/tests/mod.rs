@@ -14,7 +14,7 @@ use aes_gcm::{Aes128Gcm, aead::AeadInOut};
 
 use weir_contract::{WeirdReason, record};
 
-use super::{connection::Sender, keys::InitialKeys, version::Version};
+use super::{connection::Sender, keys::InitialSecret, version::Version};
 use crate::testing::{ETHERNET, Records, decode, udp, udp_back};
 
 /// The client's first destination in RFC 9001 appendix A and RFC 9369 appendix A.
@@ -86,7 +86,7 @@ impl Initial<'_> {
     /// `form` is the first byte's upper bits.
     fn seal_with(&self, form: u8, payload: &[u8]) -> Vec<u8> {
         let version = Version::of(self.version).unwrap();
-        let keys = InitialKeys::candidates(version, self.key_source).next().unwrap();
+        let keys = InitialSecret::candidates(version, self.key_source).next().unwrap().keys().unwrap();
         let keys = match self.sender {
             Sender::Client => keys.client,
             Sender::Server => keys.server,

@@ -66,7 +66,8 @@ fn keys_of(keys: &PacketKeys) -> (Vec<u8>, Vec<u8>, Vec<u8>) {
 #[test]
 fn keys_are_those_of_appendix_a_1() {
     for vectors in [RFC_9001, RFC_9369] {
-        let keys = InitialKeys::candidates(Version::of(vectors.version).unwrap(), &DESTINATION).next().unwrap();
+        let secret = InitialSecret::candidates(Version::of(vectors.version).unwrap(), &DESTINATION).next().unwrap();
+        let keys = secret.keys().unwrap();
         let expected = |(key, iv, header)| (hex(key), hex(iv), hex(header));
         assert_eq!(keys_of(&keys.client), expected(vectors.client));
         assert_eq!(keys_of(&keys.server), expected(vectors.server));
