@@ -31,6 +31,11 @@ impl Walk<'_> {
                 None => return,
             },
         };
+        if let Some(conversation) = self.state.conversations.get_mut(index)
+            && conversation.acknowledge(direction, segment)
+        {
+            return conversation.recount(&mut self.state.held_bytes);
+        }
         let ts_ns = self.arrival.packet.ts_ns;
         let sensor_hash = self.arrival.sensor_hash;
         let State { flows, conversations, out, parsing, held_bytes, .. } = &mut *self.state;

@@ -135,6 +135,26 @@ impl Conversation {
         self.counted_bytes = held;
     }
 
+    /// Takes a segment that says nothing but how far its sender has come; false where that has consequences, so
+    /// that [`Self::take`] is to be called. Half of all segments are of this kind, and need no desk.
+    pub(crate) fn acknowledge(&mut self, direction: Direction, segment: &Segment<'_>) -> bool {
+        let Lanes { originator, responder, .. } = &mut self.lanes;
+        let (own, other) = match direction {
+            Direction::Originator => (originator, responder),
+            Direction::Responder => (responder, originator),
+        };
+        let is_bare = segment.payload.is_empty() && !segment.fin && !segment.rst;
+        let is_quiet = own.reassembly.is_in_order() && other.reassembly.is_in_order();
+        let is_over = own.reassembly.is_over() && !own.ended;
+        if !is_bare || !is_quiet || is_over {
+            return false;
+        }
+        if let Some(acknowledgement) = segment.acknowledgement {
+            other.reassembly.acknowledge(acknowledgement);
+        }
+        true
+    }
+
     /// Takes a segment of a direction.
     pub(crate) fn take(&mut self, direction: Direction, segment: &Segment<'_>, desk: &mut Desk<'_>) -> Flow {
         if let Some(acknowledgement) = segment.acknowledgement {

@@ -172,6 +172,11 @@ impl Reassembly {
         }
     }
 
+    /// Whether nothing waits for its turn.
+    pub(crate) fn is_in_order(&self) -> bool {
+        self.waiting.is_empty()
+    }
+
     /// What comes next of all that waits; `None` where a hole is in front of it that may yet be filled. With
     /// `is_last` no hole will be.
     pub(crate) fn pop(&mut self, is_last: bool) -> Option<Next> {
