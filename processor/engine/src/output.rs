@@ -14,6 +14,7 @@ use weir_contract::{
 use crate::{
     address::AddressText,
     cursor::{Cursor, Malformed},
+    digits::HEX,
     flow::Identity,
     limits::TEXT_MAX,
 };
@@ -188,6 +189,7 @@ impl Output {
     }
 
     /// The complaint that was noted first, which is forgotten here.
+    #[inline]
     pub(crate) fn next_note(&mut self) -> Option<Malformed> {
         self.writer.notes.pop_front()
     }
@@ -414,15 +416,3 @@ pub(crate) fn push_mac(out: &mut String, address: &[u8]) {
         out.push_str(std::str::from_utf8(text).unwrap_or_default());
     }
 }
-
-/// Digits of all octets: records have many.
-const HEX: [[u8; 2]; 256] = {
-    const DIGITS: &[u8; 16] = b"0123456789abcdef";
-    let mut all = [[0; 2]; 256];
-    let mut octet = 0;
-    while octet < all.len() {
-        all[octet] = [DIGITS[octet >> 4], DIGITS[octet & 15]];
-        octet += 1;
-    }
-    all
-};

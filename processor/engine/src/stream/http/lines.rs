@@ -1,5 +1,6 @@
 //! Lines of a header or trailer (RFC 9112 §2.2, §5), read as they arrive and kept as they came.
 
+use memchr::memchr;
 use serde::{Deserialize, Serialize};
 use weir_contract::WeirdReason;
 
@@ -13,6 +14,9 @@ const LINE_BYTES_MAX: usize = 64 << 10;
 
 /// Bytes of all lines of a header or trailer. Servers take a few dozen KiB.
 const HEAD_BYTES_MAX: u64 = 256 << 10;
+
+/// Room for the header of a usual message from its first line on.
+const HEAD_BYTES: usize = 512;
 
 /// A line without its end.
 #[derive(Debug, Clone, Copy)]
@@ -29,7 +33,7 @@ pub(super) struct Line<'a> {
 pub(super) fn next_line<'a>(input: &mut Cursor<'a>, scanned: &mut usize) -> Result<Option<Line<'a>>, Malformed> {
     let unread = input.peek();
     let fresh = unread.get(*scanned..).unwrap_or_default();
-    let end = fresh.iter().position(|&byte| byte == b'\n').map(|at| *scanned + at);
+    let end = memchr(b'\n', fresh).map(|at| *scanned + at);
     if end.unwrap_or(unread.len()) > LINE_BYTES_MAX {
         return Err(input.malformed(WeirdReason::Limit, "line of more than 64 KiB"));
     }
@@ -79,6 +83,7 @@ impl Lines {
     /// Takes the first line of a message in the form in which it is kept.
     pub(super) fn push_first(&mut self, line: Line<'_>, kept: &[&[u8]], input: &Cursor<'_>, out: &mut Output) {
         self.count(line, input, out);
+        self.kept.reserve(HEAD_BYTES);
         for part in kept {
             self.kept.extend_from_slice(part);
         }

@@ -178,7 +178,9 @@ pub(super) fn probe_response(bytes: &[u8]) -> Probe {
 
 /// A known method, what may be a target, and the version: RTSP, SIP and ICAP have the same methods.
 pub(super) fn probe_request(bytes: &[u8]) -> Probe {
-    let Some(space) = bytes.iter().position(|&byte| byte == b' ') else {
+    // No further than methods go: what is behind a gap may have no space at all.
+    let head = bytes.get(..=METHOD_BYTES_MAX).unwrap_or(bytes);
+    let Some(space) = head.iter().position(|&byte| byte == b' ') else {
         let may_become = METHODS.iter().any(|method| method.starts_with(bytes));
         return if may_become { Probe::Unsure } else { Probe::No };
     };
