@@ -9,9 +9,10 @@
 use std::net::UdpSocket;
 use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Output};
+use std::process::Command;
 use std::time::Duration;
 
+use weir_tests::cache::run;
 use weir_tests::http::{get, metric};
 use weir_tests::kafka::Kafka;
 use weir_tests::namespace::{in_namespace, ip};
@@ -22,22 +23,42 @@ const LIMIT: Duration = Duration::from_secs(30);
 /// Another one for each datagram that a test sends.
 const DATAGRAMS: u16 = 500;
 
+/// Its bit in `/proc/PID/status` (capability.h).
+const CAP_NET_RAW: u64 = 1 << 13;
+
+/// What a container lets its program be.
+struct Conditions {
+    user: u32,
+    /// The capabilities that it may have at most; none is ambient or inheritable.
+    capabilities: &'static [&'static str],
+    /// Whether the program's file can give it one.
+    may_rise: bool,
+}
+
+/// The agent, by default.
+const ROOT: Conditions = Conditions { user: 0, capabilities: &["cap_net_raw"], may_rise: false };
+/// The agent, where it must not be root.
+const NOBODY: Conditions = Conditions { user: 65534, capabilities: &["cap_net_raw"], may_rise: true };
+/// All else.
+const USER: Conditions = Conditions { user: 65532, capabilities: &[], may_rise: false };
+
 /// A root for a program, and what is done to it before the program is run there.
 struct Root {
     folder: PathBuf,
     program: &'static str,
     /// Folders of this machine, where they are in there, and how they are mounted.
     mounts: Vec<(PathBuf, &'static str, &'static str)>,
-    _scratch: Option<Scratch>,
+    _scratch: Scratch,
 }
 
 impl Root {
-    /// The root of a program's image, or one as empty.
+    /// A copy of the root of a program's image, or one as empty.
     fn of(program: &'static str, image: &str) -> Self {
-        let given = std::env::var_os(image).map(PathBuf::from);
-        let scratch = given.is_none().then(|| Scratch::new("root"));
-        let folder = given.unwrap_or_else(|| scratch.as_ref().unwrap().path().to_owned());
-        if scratch.is_some() {
+        let scratch = Scratch::new("root");
+        let folder = scratch.path().to_owned();
+        if let Some(image) = std::env::var_os(image).map(PathBuf::from) {
+            run(Command::new("cp").arg("-a").arg(image.join(".")).arg(&folder));
+        } else {
             let binary = binary(program);
             copy_into(&folder, &binary, Path::new("/").join(program).as_path());
             for library in libraries(&binary) {
@@ -47,6 +68,12 @@ impl Root {
         Self { folder, program, mounts: Vec::new(), _scratch: scratch }
     }
 
+    /// With a capability that the program's file has.
+    fn with_capability(self, capability: &str) -> Self {
+        run(Command::new("setcap").arg(capability).arg(self.folder.join(self.program)));
+        self
+    }
+
     /// With a folder of this machine in it.
     fn with(mut self, from: &Path, to: &'static str, options: &'static str) -> Self {
         std::fs::create_dir_all(self.folder.join(to)).unwrap();
@@ -54,9 +81,9 @@ impl Root {
         self
     }
 
-    /// The program as a container runs it: read-only root, own mounts, this user, these capabilities at most, none of
-    /// them ambient or inheritable, no new privileges.
-    fn command(&self, user: u32, capabilities: &[&str], arguments: &[&str]) -> Command {
+    /// The program as a container runs it, with a root that is read-only but for the mounts.
+    fn command(&self, conditions: &Conditions, arguments: &[&str]) -> Command {
+        let Conditions { user, capabilities, may_rise } = conditions;
         let root = self.folder.display().to_string();
         let mut script = format!("set -e; mount --bind {root} {root}; mount -o remount,bind,ro {root}");
         for (from, to, options) in &self.mounts {
@@ -69,10 +96,13 @@ impl Root {
         command.arg(format!("--chroot={root}"));
         command.arg(format!("--drop={}", all_but(capabilities)));
         command.args(["--inh=", "--noamb"]);
-        if user != 0 {
+        if *user != 0 {
             command.args([format!("--gid={user}"), format!("--uid={user}")]);
         }
-        command.args(["--no-new-privs", &format!("--shell=/{}", self.program), "--"]).args(arguments);
+        if !may_rise {
+            command.arg("--no-new-privs");
+        }
+        command.args([&format!("--shell=/{}", self.program), "--"]).args(arguments);
         command.env_clear().env("PATH", std::env::var_os("PATH").unwrap());
         command
     }
@@ -114,29 +144,52 @@ fn bytes_in(folder: &Path) -> u64 {
         .sum()
 }
 
+/// An agent that captures on `wb`.
+struct Agent {
+    process: Process,
+    port: u16,
+    spool: Scratch,
+    _root: Root,
+}
+
+impl Agent {
+    fn start(root: Root, conditions: &Conditions, brokers: &str, logs: &Path) -> Self {
+        let spool = Scratch::new("spool");
+        std::os::unix::fs::chown(spool.path(), Some(conditions.user), None).unwrap();
+        let root = root.with(spool.path(), "var/lib/weir-agent", "rw,nosuid,nodev,noexec");
+        let root = root.with(Path::new("/proc"), "proc", "ro");
+        let port = free_port();
+        let (sensor, listen) = (conditions.user.to_string(), format!("127.0.0.1:{port}"));
+        let mut arguments = vec!["capture", "--interface", "wb", "--sensor", &sensor, "--brokers", brokers];
+        arguments.extend(["--listen", &listen, "--spool-folder", "/var/lib/weir-agent"]);
+        let log = logs.join(format!("{sensor}.log"));
+        let mut process = Process::start(root.command(conditions, &arguments), &log);
+        let is_ready = || get(port, "/readyz").is_ok_and(|answer| answer.starts_with("HTTP/1.1 200"));
+        let begun = wait_until(LIMIT, || is_ready() || process.status().is_some());
+        assert!(begun && process.status().is_none(), "the agent doesn't begin:\n{}", process.log());
+        Self { process, port, spool, _root: root }
+    }
+
+    fn captured(&self) -> f64 {
+        metric(self.port, "weir_agent_capture_packets_total", "wb").unwrap_or_default()
+    }
+}
+
 #[test]
 fn the_agent_captures_spools_and_stops_with_one_capability_and_a_root_that_is_read_only() {
     in_namespace("the_agent_captures_spools_and_stops_with_one_capability_and_a_root_that_is_read_only", || {
         assert!(ip("link set lo up") && ip("address add 192.0.2.1/24 dev wa"));
         assert!(ip("neighbour add 192.0.2.2 lladdr 02:00:00:00:00:02 dev wa"));
-        let spool = Scratch::new("spool");
-        let logs = Scratch::new("logs");
-        let root =
-            Root::of("weir-agent", "AGENT_ROOT").with(spool.path(), "var/lib/weir-agent", "rw,nosuid,nodev,noexec");
-        let root = root.with(Path::new("/proc"), "proc", "ro");
         let mut kafka = Kafka::start();
         let mut topics = Command::new(binary("weir"));
         topics.args(["topics", "create", "--replication", "1", "--partitions", "4", "--records", "dns", "--brokers"]);
-        assert!(topics.arg(kafka.bootstrap()).status().unwrap().success());
-        let port = free_port();
-        let (brokers, listen) = (kafka.bootstrap(), format!("127.0.0.1:{port}"));
-        let mut arguments = vec!["capture", "--interface", "wb", "--sensor", "edge", "--brokers", &brokers];
-        arguments.extend(["--listen", &listen, "--spool-folder", "/var/lib/weir-agent"]);
-        let mut agent = Process::start(root.command(0, &["cap_net_raw"], &arguments), &logs.path().join("agent.log"));
-        let captured = || metric(port, "weir_agent_capture_packets_total", "wb").unwrap_or_default();
-        let is_ready = || get(port, "/readyz").is_ok_and(|answer| answer.starts_with("HTTP/1.1 200"));
-        let begun = wait_until(LIMIT, || is_ready() || agent.status().is_some());
-        assert!(begun && agent.status().is_none(), "the agent doesn't begin:\n{}", agent.log());
+        run(topics.arg(kafka.bootstrap()));
+        let logs = Scratch::new("logs");
+        let root = || Root::of("weir-agent", "AGENT_ROOT");
+        let agents = [(ROOT, root()), (NOBODY, root().with_capability("cap_net_raw+ep"))].map(|(conditions, root)| {
+            let agent = Agent::start(root, &conditions, &kafka.bootstrap(), logs.path());
+            (conditions, agent)
+        });
         // From now on what is captured stays here.
         kafka.kill();
 
@@ -144,19 +197,24 @@ fn the_agent_captures_spools_and_stops_with_one_capability_and_a_root_that_is_re
         for number in 0..DATAGRAMS {
             socket.send_to(&[0; 1000], ("192.0.2.2", 1000 + number)).unwrap();
         }
-        assert!(wait_until(LIMIT, || captured() >= f64::from(DATAGRAMS)), "{} captured:\n{}", captured(), agent.log());
-        let id = agent.id();
-        let mut privileges =
-            ["Uid", "CapEff", "CapPrm", "CapInh", "CapAmb", "CapBnd", "NoNewPrivs"].map(|name| status(id, name));
-        // All are given up once the interface is open; the bounding set can't be changed without CAP_SETPCAP.
-        assert_eq!(u64::from_str_radix(&std::mem::take(&mut privileges[5]), 16).unwrap() & !(1 << 13), 0);
-        let none = "0000000000000000";
-        assert_eq!(privileges, ["0", none, none, none, none, "", "1"]);
+        for (conditions, mut agent) in agents {
+            let all = wait_until(LIMIT, || agent.captured() >= f64::from(DATAGRAMS));
+            assert!(all, "{} captured:\n{}", agent.captured(), agent.process.log());
+            // All privileges are given up once the interface is open.
+            let told = ["Uid", "CapEff", "CapPrm", "CapInh", "CapAmb", "NoNewPrivs"];
+            let privileges = told.map(|name| status(agent.process.id(), name));
+            let none = "0000000000000000";
+            assert_eq!(privileges, [&conditions.user.to_string(), none, none, none, none, "1"]);
+            // That takes CAP_SETPCAP of the bounding set, of which nothing can come any more.
+            let bounding = u64::from_str_radix(&status(agent.process.id(), "CapBnd"), 16).unwrap();
+            assert_eq!(bounding & !CAP_NET_RAW, 0);
 
-        assert!(agent.stop_within(LIMIT).success(), "all packets are kept for the next run:\n{}", agent.log());
-        assert!(bytes_in(spool.path()) > 1000 * u64::from(DATAGRAMS) / 2, "packets are in the spool");
-        let entry = std::fs::read_dir(spool.path()).unwrap().next().unwrap().unwrap();
-        assert_eq!(entry.metadata().unwrap().uid(), 0);
+            let ended = agent.process.stop_within(LIMIT);
+            assert!(ended.success(), "all packets are kept for the next run:\n{}", agent.process.log());
+            assert!(bytes_in(agent.spool.path()) > 1000 * u64::from(DATAGRAMS) / 2, "packets are in the spool");
+            let file = std::fs::read_dir(agent.spool.path()).unwrap().next().unwrap().unwrap();
+            assert_eq!(file.metadata().unwrap().uid(), conditions.user);
+        }
     });
 }
 
@@ -165,12 +223,12 @@ fn weir_decodes_as_a_user_without_any_capability() {
     in_namespace("weir_decodes_as_a_user_without_any_capability", || {
         let captures = Path::new(env!("CARGO_MANIFEST_DIR")).join("captures");
         let root = Root::of("weir", "WEIR_ROOT").with(&captures, "captures", "ro");
-        let run = |arguments: &[&str]| -> Output { root.command(65532, &[], arguments).output().unwrap() };
-        let decoded = run(&["decode", "/captures/office.pcapng", "--records", "dns", "--out", "-"]);
+        let weir = |arguments: &[&str]| root.command(&USER, arguments).output().unwrap();
+        let decoded = weir(&["decode", "/captures/office.pcapng", "--records", "dns", "--out", "-"]);
         assert!(decoded.status.success(), "{decoded:?}");
         assert_eq!(String::from_utf8(decoded.stdout).unwrap().lines().count(), 359);
         // The root is read-only, and says so in words.
-        let refused = run(&["decode", "/captures/dns-odd.pcap", "--out", "/records"]);
+        let refused = weir(&["decode", "/captures/dns-odd.pcap", "--out", "/records"]);
         let words = String::from_utf8(refused.stderr).unwrap();
         assert!(!refused.status.success() && words.contains("Read-only file system"), "{words}");
     });
