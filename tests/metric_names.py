@@ -27,7 +27,20 @@ def check(place, text):
 
 queries = 0
 for dashboard in sorted(files.glob("dashboards/*.json")):
-    for panel in json.loads(dashboard.read_text())["panels"]:
+    panels = json.loads(dashboard.read_text())["panels"]
+    taken = set()
+    for panel in panels:
+        place = panel["gridPos"]
+        columns = range(place["x"], place["x"] + place["w"])
+        squares = {(x, y) for x in columns for y in range(place["y"], place["y"] + place["h"])}
+        if squares & taken or max(columns) >= 24:
+            problems.append(f"{dashboard.name}: {panel['title']} lies over another panel, or past the edge")
+        taken |= squares
+        if panel["type"] != "row" and panel["datasource"]["uid"] != "${datasource}":
+            problems.append(f"{dashboard.name}: {panel['title']} has a data source of its own")
+    if len({panel["id"] for panel in panels}) < len(panels):
+        problems.append(f"{dashboard.name}: two panels have one id")
+    for panel in panels:
         for target in panel.get("targets", []):
             check(f"{dashboard.name}: {panel['title']}", target["expr"])
             queries += 1

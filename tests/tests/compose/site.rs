@@ -103,6 +103,11 @@ impl Site {
         bad
     }
 
+    /// The folder of the lake, on the host.
+    pub fn lake(&self) -> PathBuf {
+        self.root("s3").join("buckets/weir/lake")
+    }
+
     /// What a service wrote.
     pub fn log(&self, name: &str) -> String {
         self.process(name).log()

@@ -1,6 +1,7 @@
 //! The tour of the README: all services run, its commands show data, so does every query of the dashboards, and no alert
 //! fires.
 
+use std::os::unix::fs::MetadataExt as _;
 use std::path::Path;
 use std::process::Command;
 use std::time::Duration;
@@ -71,6 +72,13 @@ fn ask(url: &str, query: Option<&str>) -> Value {
 fn has_data(answer: &Value) -> bool {
     let values = answer["result"].as_array().unwrap().iter().map(|sample| sample["value"][1].as_str().unwrap());
     values.map(|value| value.parse::<f64>().unwrap()).any(f64::is_finite)
+}
+
+/// Whether everybody may read all files of a folder, of which there are some, and of those below it.
+fn is_readable_by_all(folder: &Path) -> bool {
+    let mut entries = std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path()).peekable();
+    let readable = |path: &Path| path.metadata().unwrap().mode() & 0o444 == 0o444;
+    entries.peek().is_some() && entries.all(|path| readable(&path) && (path.is_file() || is_readable_by_all(&path)))
 }
 
 /// Lines of the README's section that are run in it.
@@ -150,6 +158,8 @@ fn the_tour_of_the_readme_gives_data_and_no_alert() {
         shown += 1;
     }
     assert_eq!(shown, 3);
+
+    assert!(is_readable_by_all(&site.lake()), "the user of the host can't read the lake");
 
     let url = site.here("http://127.0.0.1:9090/api/v1");
     let rules = ask(&format!("{url}/rules"), None);
