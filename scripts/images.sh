@@ -25,4 +25,4 @@ done
 ls -l target/images
 
 say "Trying them"
-AGENT_ROOT=${agent:?} WEIR_ROOT=${weir:?} cargo test --package weir-tests --locked --test images
+ROOT_OF_AGENT=${agent:?} ROOT_OF_WEIR=${weir:?} cargo test --package weir-tests --locked --test images

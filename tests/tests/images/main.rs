@@ -1,7 +1,7 @@
 //! The programs under the conditions of their images: nothing around them, a root that can't be written to, the image's
 //! user, one capability or none, and no way to get more.
 //!
-//! `AGENT_ROOT` and `WEIR_ROOT` in the environment are the root folders of images to be tried (`make images`). Without, they
+//! `ROOT_OF_AGENT` and `ROOT_OF_WEIR` in the environment are the root folders of images to be tried (`make images`). Without, they
 //! are empty folders with the program and the libraries that it is linked with.
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::print_stderr)]
@@ -185,7 +185,7 @@ fn the_agent_captures_spools_and_stops_with_one_capability_and_a_root_that_is_re
         topics.args(["topics", "create", "--replication", "1", "--partitions", "4", "--records", "dns", "--brokers"]);
         run(topics.arg(kafka.bootstrap()));
         let logs = Scratch::new("logs");
-        let root = || Root::of("weir-agent", "AGENT_ROOT");
+        let root = || Root::of("weir-agent", "ROOT_OF_AGENT");
         let agents = [(ROOT, root()), (NOBODY, root().with_capability("cap_net_raw+ep"))].map(|(conditions, root)| {
             let agent = Agent::start(root, &conditions, &kafka.bootstrap(), logs.path());
             (conditions, agent)
@@ -222,7 +222,7 @@ fn the_agent_captures_spools_and_stops_with_one_capability_and_a_root_that_is_re
 fn weir_decodes_as_a_user_without_any_capability() {
     in_namespace("weir_decodes_as_a_user_without_any_capability", || {
         let captures = Path::new(env!("CARGO_MANIFEST_DIR")).join("captures");
-        let root = Root::of("weir", "WEIR_ROOT").with(&captures, "captures", "ro");
+        let root = Root::of("weir", "ROOT_OF_WEIR").with(&captures, "captures", "ro");
         let weir = |arguments: &[&str]| root.command(&USER, arguments).output().unwrap();
         let decoded = weir(&["decode", "/captures/office.pcapng", "--records", "dns", "--out", "-"]);
         assert!(decoded.status.success(), "{decoded:?}");
