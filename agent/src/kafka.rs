@@ -8,13 +8,13 @@ use rdkafka::config::RDKafkaLogLevel;
 use rdkafka::error::{KafkaError, RDKafkaErrorCode as Code};
 use rdkafka::message::Message as _;
 use rdkafka::producer::{BaseProducer, BaseRecord, DeliveryResult, Producer as _, ProducerContext, PurgeConfig};
-use rdkafka::{ClientConfig, ClientContext, Timestamp};
+use rdkafka::{ClientConfig, ClientContext, Statistics, Timestamp};
 use std::collections::BTreeMap;
 use std::error::Error;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
-use weir_service::kafka::{KafkaConfig, Reporter};
+use weir_service::kafka::{KafkaConfig, Reporter, STATISTICS_MS};
 
 /// KiB of the producer's queue: a sixth of a second at 150 MB/s, beyond which the spool begins.
 const QUEUE_KIB: &str = "24576";
@@ -83,6 +83,10 @@ impl ClientContext for Context {
 
     fn error(&self, error: KafkaError, reason: &str) {
         self.reporter.error(error, reason);
+    }
+
+    fn stats(&self, statistics: Statistics) {
+        self.reporter.see(&statistics);
     }
 
     fn generate_oauth_token(&self, config: Option<&str>) -> Result<OAuthToken, Box<dyn Error>> {
@@ -185,7 +189,8 @@ impl Link {
             .set("queue.buffering.max.kbytes", QUEUE_KIB)
             // Batches are large enough, and one that is too large takes no other one with it.
             .set("batch.num.messages", "1")
-            .set("allow.auto.create.topics", "false");
+            .set("allow.auto.create.topics", "false")
+            .set("statistics.interval.ms", STATISTICS_MS);
         let context = Context {
             reporter: Reporter::new(&self.kafka),
             reports: Mutex::default(),
@@ -269,21 +274,25 @@ impl Link {
         reports
     }
 
-    /// Whether the client says that it can't go on.
+    /// Whether the client can't go on.
     pub fn has_failed(&self) -> bool {
-        self.client.as_ref().is_some_and(|client| client.client().fatal_error().is_some())
+        let has_failed =
+            |client: &Arc<Client>| client.client().fatal_error().is_some() || client.context().reporter.is_stranded();
+        self.client.as_ref().is_some_and(has_failed)
     }
 
     /// Gives up the producer, with all that it still has, and rests before the next one.
     pub fn fail(&mut self, now: Instant) -> Vec<Report> {
         let failure = self.client.as_ref().and_then(|client| lock(&client.context().failure).take());
         let fatal = self.client.as_ref().and_then(|client| client.client().fatal_error());
+        let is_stranded = self.client.as_ref().is_some_and(|client| client.context().reporter.is_stranded());
         let failure = failure.map(|error| (error.rdkafka_error_code().unwrap_or(Code::Unknown), error.to_string()));
         let reason = match fatal.or(failure) {
             Some((Code::ClusterAuthorizationFailed | Code::TopicAuthorizationFailed, reason)) => {
                 format!("{reason}: an ACL must allow to write to {}", self.topic)
             }
             Some((_, reason)) => reason,
+            None if is_stranded => "the producer has forgotten all brokers".into(),
             None => "the producer failed".into(),
         };
         tracing::error!(rest_s = self.rest.as_secs(), "Kafka takes no batches: {reason}; they are kept and sent again");

@@ -103,6 +103,11 @@ impl Trouble {
     }
 }
 
+/// That a client is of no more use: see [`Reporter::is_stranded`](weir_service::kafka::Reporter::is_stranded).
+fn stranded(why: &'static str) -> Trouble {
+    Trouble::restart(why, "the client has forgotten all brokers")
+}
+
 impl Shared {
     fn is_stopped(&self) -> bool {
         self.stop.load(Ordering::Relaxed)

@@ -8,7 +8,7 @@ use std::{
 use metrics::counter;
 use prost::Message as _;
 use rdkafka::{
-    ClientContext, Offset, TopicPartitionList,
+    ClientContext, Offset, Statistics, TopicPartitionList,
     client::OAuthToken,
     config::{ClientConfig, RDKafkaLogLevel},
     consumer::{Consumer as _, ConsumerGroupMetadata},
@@ -20,12 +20,13 @@ use weir_contract::{
     DeadLetter, RecordType,
     record::{Weird, WeirdReason},
 };
-use weir_service::kafka::Reporter;
+use weir_service::kafka::{Reporter, STATISTICS_MS};
 
 use super::{
     Shared, Trouble,
     restore::Reader,
     sink::{Outbox, TooLarge},
+    stranded,
 };
 use crate::privacy::Rewriter;
 
@@ -53,6 +54,10 @@ impl ClientContext for Listener {
 
     fn error(&self, error: KafkaError, reason: &str) {
         self.0.error(error, reason);
+    }
+
+    fn stats(&self, statistics: Statistics) {
+        self.0.see(&statistics);
     }
 
     fn generate_oauth_token(&self, config: Option<&str>) -> Result<OAuthToken, Box<dyn std::error::Error>> {
@@ -110,7 +115,8 @@ impl Outgoing {
             .set("message.max.bytes", MESSAGE_MAX.to_string())
             .set("queue.buffering.max.messages", "200000")
             .set("queue.buffering.max.kbytes", "131072")
-            .set("delivery.report.only.error", "true");
+            .set("delivery.report.only.error", "true")
+            .set("statistics.interval.ms", STATISTICS_MS);
         let listener = Listener(Reporter::new(&settings.kafka));
         let producer: BaseProducer<Listener> = client
             .create_with_context(listener)
@@ -275,6 +281,10 @@ impl Outgoing {
                 KafkaError::Flush(code) => *code == RDKafkaErrorCode::OperationTimedOut,
                 _ => false,
             };
+            if self.producer.context().0.is_stranded() {
+                // What a commit has come to is found out in the next life.
+                return Err(stranded("aborted"));
+            }
             if !is_retriable || limit.is_some_and(|limit| Instant::now() > limit) {
                 return Err(trouble(&error));
             }

@@ -25,6 +25,7 @@ use super::{
     outgoing::{Outgoing, Sent},
     partition::{Commit, Failure, Message, Note, Partition, Purpose, Rules, TRIES_MAX, Taken},
     restore::{Reader, watermarks},
+    stranded,
 };
 
 /// How often a message may ask for a commit before it is taken: to be claimed, and to be begun.
@@ -44,6 +45,11 @@ impl Listener {
     pub(super) fn new(shared: &Shared, work: Work) -> Self {
         let packets = shared.topics.packets.clone();
         Self { reporter: Reporter::new(&shared.settings.kafka), packets, work: Mutex::new(work) }
+    }
+
+    /// Why the consumer can't go on, if it can't.
+    pub(super) fn check(&self) -> Result<(), Trouble> {
+        if self.reporter.is_stranded() { Err(stranded("consumer")) } else { Ok(()) }
     }
 
     /// The worker's work. Never to be held while the consumer is polled or dropped.
@@ -68,6 +74,7 @@ impl ClientContext for Listener {
     }
 
     fn stats(&self, statistics: Statistics) {
+        self.reporter.see(&statistics);
         let Some(topic) = statistics.topics.get(&self.packets) else { return };
         for partition in topic.partitions.values().filter(|partition| partition.desired && partition.hi_offset >= 0) {
             let behind = partition.hi_offset.saturating_sub(partition.app_offset.max(0));

@@ -15,6 +15,8 @@ use rdkafka::{
     error::{KafkaError, RDKafkaErrorCode},
 };
 
+use weir_service::kafka::STATISTICS_MS;
+
 use super::{
     Shared, Trouble,
     outgoing::Outgoing,
@@ -96,7 +98,7 @@ fn live(shared: &Arc<Shared>, number: u32, lessons: &mut Lessons) -> Result<(), 
         .set("fetch.queue.backoff.ms", "20")
         .set("queued.min.messages", "1000")
         .set("queued.max.messages.kbytes", "32768")
-        .set("statistics.interval.ms", "5000");
+        .set("statistics.interval.ms", STATISTICS_MS);
     let consumer: BaseConsumer<Listener> = client
         .create_with_context(Listener::new(shared, work))
         .map_err(|error| Trouble::Fatal(format!("a consumer can't be made: {error}")))?;
@@ -119,6 +121,7 @@ fn poll(shared: &Shared, consumer: &BaseConsumer<Listener>) -> Result<(), Troubl
         }
         let wait = consumer.context().work().until_commit().min(POLL);
         let message = consumer.poll(wait);
+        consumer.context().check()?;
         let mut work = consumer.context().work();
         work.check()?;
         match message {

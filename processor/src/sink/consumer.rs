@@ -12,7 +12,7 @@ use rdkafka::error::{KafkaError, KafkaResult};
 use rdkafka::types::RDKafkaRespErr;
 use rdkafka::{ClientConfig, ClientContext, Offset, Statistics, TopicPartitionList};
 use weir_contract::RecordType;
-use weir_service::kafka::Reporter;
+use weir_service::kafka::{Reporter, STATISTICS_MS};
 
 use super::metrics as name;
 
@@ -65,6 +65,7 @@ impl ClientContext for Context {
     }
 
     fn stats(&self, statistics: Statistics) {
+        self.reporter.see(&statistics);
         for (topic, record_type) in &self.topics {
             let Some(topic) = statistics.topics.get(topic) else { continue };
             let lags = topic.partitions.values().map(|partition| partition.consumer_lag).filter(|lag| *lag > 0);
@@ -135,12 +136,17 @@ impl GroupConsumer {
             .set("queued.max.messages.kbytes", "32768")
             .set("queued.min.messages", "20000")
             .set("fetch.wait.max.ms", "200")
-            .set("statistics.interval.ms", "10000");
+            .set("statistics.interval.ms", STATISTICS_MS);
         let names: Vec<_> = topics.iter().map(|(name, _)| name.clone()).collect();
         let context = Context { reporter, topics, worker, changes: Mutex::default() };
         let client: BaseConsumer<Context> = client.create_with_context(context)?;
         client.subscribe(&names.iter().map(String::as_str).collect::<Vec<_>>())?;
         Ok(Self { client, reading: HashSet::new(), held_back: false })
+    }
+
+    /// Whether the client is of no more use: see [`Reporter::is_stranded`].
+    pub fn is_stranded(&self) -> bool {
+        self.client.context().reporter.is_stranded()
     }
 
     /// The next message, if there is one within this time.

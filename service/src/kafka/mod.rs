@@ -17,7 +17,7 @@ use serde::{Deserialize, Serialize};
 use weir_contract::topics;
 
 pub use certificate::EXPIRY as CERTIFICATE_EXPIRY;
-pub use reporter::{ERROR_KINDS, Reporter, error_kind, why};
+pub use reporter::{ERROR_KINDS, Reporter, STATISTICS_MS, error_kind, why};
 
 /// The variable of the environment that may hold the password instead of a file.
 pub const PASSWORD_VARIABLE: &str = "WEIR_KAFKA_SASL_PASSWORD";

@@ -106,7 +106,7 @@ impl Worker {
         }
     }
 
-    /// Works until the process is to stop; then what is open is put, and it says whether all could be.
+    /// Works until the process is to stop, or has to; then what is open is put, and it says whether all could be.
     ///
     /// # Errors
     ///
@@ -114,6 +114,11 @@ impl Worker {
     pub fn run(mut self) -> anyhow::Result<bool> {
         while !self.shared.stop.load(Ordering::Relaxed) {
             self.turn()?;
+            if self.consumer.is_stranded() {
+                tracing::error!("Kafka's client has forgotten all brokers: the sink ends, to be started again");
+                self.shared.stop.store(true, Ordering::Relaxed);
+                return Ok(false);
+            }
         }
         let until = Instant::now() + STOP_WITHIN;
         self.consumer.hold_back(true)?;
