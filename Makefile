@@ -2,7 +2,7 @@
 # ~/.cache/weir. The steps are in scripts/.
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test chaos ci bench bench-cluster fuzz images fmt docs
+.PHONY: help demo test chaos ci bench bench-cluster fuzz images release fmt docs
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-13s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -30,6 +30,9 @@ fuzz: ## Run each fuzz target for SECONDS_EACH seconds (300)
 
 images: ## Build the images without an engine, and run their programs as containers do
 	@scripts/images.sh
+
+release: ## Make a release of the commit for this machine's architecture; with CHECK=1 twice, and compare
+	@scripts/release.sh
 
 fmt: ## Format the code
 	@git ls-files '*.rs' | xargs rustfmt --edition 2024

@@ -186,3 +186,120 @@ fn varint(bytes: &[u8]) -> Option<(u64, usize)> {
     }
     None
 }
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+    use weir_contract::{
+        Meta,
+        record::{Connection, Dns, DnsResourceRecord, IpOption, Ipv4, Snmp, SnmpEngineId, TlsClientHello},
+    };
+
+    use super::*;
+    use crate::privacy::Treatment;
+
+    fn rewritten<M: prost::Message + Default>(treatment: Treatment, record_type: RecordType, record: &M) -> M {
+        let mut rewriter = Rewriter::new(&Privacy { treatment, key: *b"a key of thirty-two bytes, ours." });
+        let mut out = b"before".to_vec();
+        rewriter.push(record_type, &record.encode_to_vec(), &mut out);
+        M::decode(&out[6..]).unwrap()
+    }
+
+    fn meta() -> Option<Meta> {
+        Some(Meta {
+            ts_ns: -1,
+            sensor: "10.0.0.1".into(),
+            uid: "0aZ9aZ9aZ9aZ9aZ9a".into(),
+            community_id: "1:LQU9qZlK+B5F3KDmev6m5PMibrg=".into(),
+            src_ip: "192.0.2.1".into(),
+            src_port: 53,
+            dst_ip: "2001:db8:1:2::1".into(),
+            vlan: vec![1, 4000],
+            ..Meta::default()
+        })
+    }
+
+    #[test]
+    fn each_field_is_treated_as_it_says() {
+        let answer = |data: &str, address: &str| DnsResourceRecord {
+            name: "1.2.0.192.in-addr.arpa".into(),
+            data: data.into(),
+            address: address.into(),
+            port: Some(0),
+            ..DnsResourceRecord::default()
+        };
+        let dns = Dns {
+            meta: meta(),
+            query: "example.org".into(),
+            query_entropy: 1.5,
+            answers: vec![answer("192.0.2.7", "192.0.2.7"), answer("mail.example.org", "")],
+            answer_data: vec!["192.0.2.7".into(), "mail.example.org".into()],
+            answer_ttls: vec![0, -1],
+            ..Dns::default()
+        };
+        let veiled = rewritten(Treatment::Truncate, RecordType::Dns, &dns);
+        let before = veiled.meta.clone().unwrap();
+        assert_eq!((before.src_ip.as_str(), before.dst_ip.as_str()), ("192.0.2.0", "2001:db8:1::"));
+        assert_eq!((before.sensor.as_str(), before.community_id.as_str(), before.uid.len()), ("10.0.0.1", "", 17));
+        assert_eq!((before.ts_ns, before.src_port, before.vlan), (-1, 53, vec![1, 4000]));
+        assert_eq!(veiled.answers[0].name, "0.2.0.192.in-addr.arpa");
+        assert_eq!((veiled.answers[0].data.as_str(), veiled.answers[0].address.as_str()), ("192.0.2.0", "192.0.2.0"));
+        assert_eq!((&veiled.answers[1].data, veiled.answers[1].port), (&dns.answers[1].data, Some(0)));
+        assert_eq!((veiled.answer_ttls, veiled.query_entropy, &*veiled.query), (vec![0, -1], 1.5, "example.org"));
+
+        let veiled = rewritten(Treatment::Drop, RecordType::Dns, &dns);
+        // Lists that belong together go on to be of one length.
+        assert_eq!(veiled.answer_data, ["", "mail.example.org"]);
+        assert_eq!((veiled.answers.len(), &*veiled.answers[0].data, &*veiled.answers[0].address), (2, "", ""));
+        assert_eq!(veiled.meta.unwrap().src_ip, "");
+    }
+
+    #[test]
+    fn bytes_stay_only_where_they_hold_no_address() {
+        let option = IpOption { r#type: 7, data: vec![192, 0, 2, 1], ..IpOption::default() };
+        let ipv4 = Ipv4 { meta: meta(), options: vec![option], ttl: 64, ..Ipv4::default() };
+        let veiled = rewritten(Treatment::Pseudonymise, RecordType::Ipv4, &ipv4);
+        assert_eq!((veiled.ttl, veiled.options[0].r#type, veiled.options[0].data.len()), (64, 7, 0));
+        let hello =
+            TlsClientHello { meta: meta(), random: vec![7; 32], connection_id: Some(Vec::new()), ..Default::default() };
+        let veiled = rewritten(Treatment::Pseudonymise, RecordType::TlsClientHello, &hello);
+        assert_eq!((veiled.random, veiled.connection_id), (vec![7; 32], Some(Vec::new())));
+        let engine = SnmpEngineId { engine_id: vec![1; 9], text: "192.0.2.1".into(), ..Default::default() };
+        let snmp = Snmp { meta: meta(), engine: Some(engine), ..Default::default() };
+        let engine = rewritten(Treatment::Drop, RecordType::Snmp, &snmp).engine.unwrap();
+        assert_eq!(engine, SnmpEngineId::default());
+    }
+
+    #[test]
+    fn a_record_without_addresses_stays_as_it_is() {
+        let connection = Connection {
+            meta: Some(Meta { sensor: "lab".into(), epoch: i64::MIN, ts_ns: i64::MAX, ..Meta::default() }),
+            service: "dns".into(),
+            history: "Dd".into(),
+            orig_ttl_min: Some(0),
+            ..Connection::default()
+        };
+        assert_eq!(rewritten(Treatment::Drop, RecordType::Connection, &connection), connection);
+    }
+
+    proptest! {
+        #[test]
+        fn any_bytes_are_taken(bytes in prop::collection::vec(any::<u8>(), 0..200), at in 0..RecordType::all().len()) {
+            let mut rewriter = Rewriter::new(&Privacy { treatment: Treatment::Truncate, key: *b"a key of thirty-two bytes, ours." });
+            let mut out = Vec::new();
+            rewriter.push(RecordType::all()[at].record_type, &bytes, &mut out);
+        }
+
+        #[test]
+        fn a_record_of_any_texts_is_a_record(texts in prop::collection::vec(".{0,40}|[0-9a-f:.-]{0,40}", 4)) {
+            let [a, b, c, d] = <[String; 4]>::try_from(texts).unwrap();
+            let meta = Some(Meta { uid: a.clone(), community_id: b.clone(), src_ip: c.clone(), dst_ip: d.clone(), ..Meta::default() });
+            let dns = Dns { meta, query: a, answer_data: vec![b, c.clone()], ..Dns::default() };
+            let snmp = Snmp { community: c, agent_ip: d, ..Snmp::default() };
+            for treatment in [Treatment::Truncate, Treatment::Drop, Treatment::Pseudonymise] {
+                rewritten(treatment, RecordType::Dns, &dns);
+                rewritten(treatment, RecordType::Snmp, &snmp);
+            }
+        }
+    }
+}

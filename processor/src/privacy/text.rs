@@ -7,7 +7,10 @@
 //!
 //! Four numbers below 256 with dots between them are taken for an address whatever they were meant for.
 
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::{
+    io::Write as _,
+    net::{IpAddr, Ipv4Addr, Ipv6Addr},
+};
 
 /// What stands in an address's place; `None` for nothing.
 pub trait Veil {
@@ -127,7 +130,8 @@ impl<V: Veil> Scan<'_, V> {
 
     fn push_ip(&mut self, address: IpAddr) {
         if let Some(address) = self.veil.ip(address) {
-            self.out.extend_from_slice(address.to_string().as_bytes());
+            // Writing to a `Vec` does not fail.
+            let _ = write!(self.out, "{address}");
         }
     }
 
@@ -242,7 +246,7 @@ impl<V: Veil> Scan<'_, V> {
         self.out.extend_from_slice(labels.get(..skipped).unwrap_or_default());
         if let Some(IpAddr::V4(address)) = self.veil.ip(Ipv4Addr::from(octets).into()) {
             for octet in address.octets().iter().take(known).rev() {
-                self.out.extend_from_slice(format!("{octet}.").as_bytes());
+                let _ = write!(self.out, "{octet}.");
             }
         }
     }
