@@ -7,8 +7,8 @@ use weir_contract::Selection;
 
 use crate::lab::{Lab, Stopwatch};
 
-/// Partitions of the topic of packets, and of each record topic: with all types that makes more than 800.
-const PARTITIONS: u32 = 16;
+/// Partitions of the topic of packets. That makes some 800 for records, as a hundred types would with eight.
+const PARTITIONS: u32 = 32;
 
 /// Workers of the processor: each has a transaction of its own.
 const WORKERS: &str = "2";
@@ -22,15 +22,9 @@ const TIMES: (Duration, Duration) = (Duration::from_secs(10), Duration::from_sec
 
 pub fn measure(capture: &Path) {
     let lab = Lab::start();
-    let types: Vec<_> = Selection::parse("all").unwrap().types().collect();
-    for of in &types {
-        lab.kafka.create_topic(
-            &of.topic("types"),
-            PARTITIONS.cast_signed(),
-            &[("message.timestamp.type", "LogAppendTime")],
-        );
-    }
     let topics = lab.topics("types", PARTITIONS, "all");
+    let records: Vec<_> = Selection::parse("all").unwrap().types().map(|of| of.topic("types")).collect();
+    let sizes = lab.kafka.topics().into_iter().filter(|(name, _)| records.contains(name)).map(|(_, size)| size);
     let mut processor = topics.start_processor(&["--workers", WORKERS]);
     processor.wait_for("weir_processor_partitions", PARTITIONS.into());
     let mut agent = topics.start_agent(&[capture], &["--loop", "--now", "--speed", SPEED]);
@@ -46,9 +40,10 @@ pub fn measure(capture: &Path) {
     let a_second = |count: f64| count / time.as_secs_f64();
     let with_records = after.of("weir_processor_records_total").filter(|(_, count)| *count > 0.0).count();
     println!(
-        "{} record topics of {PARTITIONS} partitions, {with_records} of them written to; {WORKERS} workers: {:.0} packets/s, \
-         {:.0} records/s in {:.2} transactions/s",
-        types.len(),
+        "{} record topics with {} partitions, {with_records} of them written to; {PARTITIONS} partitions of packets, {WORKERS} \
+         workers: {:.0} packets/s, {:.0} records/s in {:.2} transactions/s",
+        records.len(),
+        sizes.sum::<i32>(),
         a_second(more("weir_processor_packets_total")),
         a_second(more("weir_processor_records_total")),
         a_second(more(&format!("{name}_count"))),
