@@ -8,7 +8,7 @@ say "Formatting and scripts"
 # `cargo fmt` does not find the modules that macros declare.
 git ls-files '*.rs' | xargs rustfmt --check --edition 2024
 need_program shellcheck shellcheck
-shellcheck scripts/*.sh .ci/run
+shellcheck scripts/*.sh tests/harness/readers/*.sh .ci/run
 
 scripts/test.sh
 

@@ -70,7 +70,7 @@ need_build_tools() {
 # the tests themselves.
 need_test_programs() {
     need_program protoc protobuf-compiler
-    need_program java default-jre-headless
+    need_program javac default-jdk-headless
     need_program mvn maven
     need_program go golang-go
     need_program openssl openssl
