@@ -8,7 +8,7 @@ import time
 import unittest
 from pathlib import Path
 
-from chart import CHART, KUBERNETES, ROOT, run
+from chart import CHART, KUBERNETES, ROOT, VALUES, run, template
 from cluster import NODES, Cluster
 
 
@@ -209,6 +209,10 @@ class OnACluster(unittest.TestCase):
         self.assertEqual(len(cluster.get(kinds[1], name)), 1)
         maps = json.loads(self.ok(cluster.kubectl(*dashboards)).stdout)["items"]
         self.assertEqual(len(maps), len(list((CHART / "files/dashboards").glob("*.json"))))
+        for values in VALUES:
+            with self.subTest(values=values.name):
+                made = self.ok(template(values, "--namespace", name)).stdout
+                self.ok(cluster.kubectl("apply", "--dry-run=server", "--validate=strict", "-f", "-", input=made))
         self.ok(cluster.release("upgrade", name, "secured"))
         self.assertEqual(len(cluster.get(kinds[2], name)), 1)
         self.assertEqual(len(cluster.get(kinds[3], name)), 1)
