@@ -9,8 +9,6 @@ import tempfile
 import time
 from pathlib import Path
 
-import yaml
-
 from chart import CHART, KUBERNETES, TESTS, run
 
 # Longer than anything takes on a busy machine.
@@ -77,10 +75,9 @@ class Cluster:
             "--use-service-account-credentials=false",
         )
         self.run("kube-scheduler", *common, "--secure-port", str(scheduler), "--authentication-skip-lookup")
-        (folder / "stages.yaml").write_text(stages())
         self.run(
             "kwok",
-            *("--kubeconfig", "kubeconfig", "--manage-all-nodes=true", "--config", "stages.yaml"),
+            *("--kubeconfig", "kubeconfig", "--manage-all-nodes=true", "--config", str(KUBERNETES / "stages.yaml")),
             *("--server-address", f"127.0.0.1:{nodes}"),
         )
         self.apply(*(node(name, labels, taint) for name, (labels, taint) in NODES.items()))
@@ -145,16 +142,6 @@ class Cluster:
         """Installs or upgrades the release `weir` with a set of values, and waits until all is there."""
         chosen = ("--namespace", namespace, "--values", str(TESTS / "values" / f"{values}.yaml"))
         return self.helm(verb, "weir", str(CHART), *chosen, "--wait", "--timeout", "60s", *arguments)
-
-
-def stages() -> str:
-    """What kwok does to nodes and pods. Pods take a moment to go, as real ones do: budgets go by names, and would take
-    a pod that comes at once for the one that was evicted, and wait two minutes for it to go."""
-    all_stages = list(yaml.safe_load_all((KUBERNETES / "stages.yaml").read_text()))
-    for stage in all_stages:
-        if stage["metadata"]["name"] == "pod-delete":
-            stage["spec"]["delay"] = {"durationMilliseconds": 500}
-    return yaml.safe_dump_all(all_stages)
 
 
 def free_ports(count: int) -> list[int]:

@@ -45,9 +45,9 @@ priorityClassName: {{ . }}
 {{/* Pods and containers that Pod Security's `restricted` lets in. */}}
 {{- define "weir.restrictedPod" -}}
 runAsNonRoot: true
-runAsUser: 65534
-runAsGroup: 65534
-fsGroup: 65534
+runAsUser: 65532
+runAsGroup: 65532
+fsGroup: 65532
 seccompProfile:
   type: RuntimeDefault
 {{- end -}}
