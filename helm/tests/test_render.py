@@ -190,6 +190,12 @@ class Refusals(unittest.TestCase):
                 "leave work for 8",
             ),
             (CENTRAL, ['processor.autoscaling={"by": "keda", "minReplicas": 17}'], "minReplicas is 17, more than"),
+            (TESTS / "values/secured.yaml", ['secrets.sasl.usernameKey=""'], "set secrets.sasl.usernameKey"),
+            (
+                TESTS / "values/secured.yaml",
+                ['config.kafka.sasl-mechanism="oauthbearer"'],
+                "keda, which can't log in by the token of a file",
+            ),
             (CENTRAL, ["sink.autoscaling.minReplicas=9"], "sink.autoscaling.minReplicas is 9, more than"),
             (CENTRAL, ["config.processor.transaction-timeout-ms=60000"], "must be more than the 60000 ms"),
             (CENTRAL, ['secrets.tls.keyKey="tls.key"'], "belong together"),
