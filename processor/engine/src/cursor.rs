@@ -143,6 +143,26 @@ impl<'a> Cursor<'a> {
         }
     }
 
+    /// Takes a header of `N` bytes in one piece. Of one that is cut, the first of its fields that is not all there is
+    /// what is missing: `fields` has their lengths.
+    #[inline]
+    pub(crate) fn header<const N: usize>(&mut self, fields: &[usize]) -> Result<[u8; N], Malformed> {
+        match self.peek().first_chunk() {
+            Some(header) => {
+                self.position += N;
+                Ok(*header)
+            }
+            None => Err(self.first_missing(N, fields)),
+        }
+    }
+
+    #[cold]
+    fn first_missing(&self, length: usize, fields: &[usize]) -> Malformed {
+        let mut rest = *self;
+        let missing = fields.iter().find_map(|&field| rest.take(field).err());
+        missing.unwrap_or_else(|| self.shortage(length))
+    }
+
     /// Reads past the next `length` bytes.
     pub fn skip(&mut self, length: usize) -> Result<(), Malformed> {
         self.take(length).map(|_| ())

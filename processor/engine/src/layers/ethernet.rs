@@ -21,9 +21,9 @@ impl Layer for Ethernet {
     const KEYS: &'static [Key] = &[Key::LinkType(1), Key::EtherType(BRIDGED)];
 
     fn parse<'a>(mut input: Cursor<'a>, walk: &mut Walk<'_>) -> Result<Next<'a>, Malformed> {
-        let dst_mac = input.array()?;
-        let src_mac = input.array()?;
-        let ether_type = input.u16()?;
+        let [d0, d1, d2, d3, d4, d5, s0, s1, s2, s3, s4, s5, t0, t1] = input.header(&[6, 6, 2])?;
+        let (dst_mac, src_mac) = ([d0, d1, d2, d3, d4, d5], [s0, s1, s2, s3, s4, s5]);
+        let ether_type = u16::from_be_bytes([t0, t1]);
         walk.macs = Some((src_mac, dst_mac));
         if let Some(mut ethernet) = walk.out().record::<record::Ethernet>() {
             push_mac(&mut ethernet.src_mac, &src_mac);

@@ -73,23 +73,23 @@ struct Header {
 
 impl Header {
     fn read(input: &mut Cursor<'_>) -> Result<Self, Malformed> {
-        let available = u32::try_from(input.remaining()).unwrap_or(u32::MAX);
-        let first = input.u8()?;
-        let tos = input.u8()?;
-        let total_field = input.u16()?;
+        let available = input.remaining_u32();
+        let [v, tos, t0, t1, i0, i1, f0, f1, ttl, protocol, c0, c1, s0, s1, s2, s3, d0, d1, d2, d3] =
+            input.header(&[1, 1, 2, 2, 2, 1, 1, 2, 4, 4])?;
+        let total_field = u16::from_be_bytes([t0, t1]);
         Ok(Self {
-            version: first >> 4,
-            header_bytes: usize::from(first & 15) * 4,
+            version: v >> 4,
+            header_bytes: usize::from(v & 15) * 4,
             tos,
             total_bytes: if total_field == 0 { available } else { total_field.into() },
             total_field,
-            identification: input.u16()?,
-            flags_and_offset: input.u16()?,
-            ttl: input.u8()?,
-            protocol: input.u8()?,
-            checksum: input.u16()?,
-            src: input.array::<4>()?.into(),
-            dst: input.array::<4>()?.into(),
+            identification: u16::from_be_bytes([i0, i1]),
+            flags_and_offset: u16::from_be_bytes([f0, f1]),
+            ttl,
+            protocol,
+            checksum: u16::from_be_bytes([c0, c1]),
+            src: [s0, s1, s2, s3].into(),
+            dst: [d0, d1, d2, d3].into(),
         })
     }
 

@@ -25,10 +25,8 @@ impl Layer for Udp {
 /// Reads a header of either protocol, which differ in one field.
 pub(super) fn parse<'a>(mut input: Cursor<'a>, walk: &mut Walk<'_>, ip_protocol: u8) -> Result<Next<'a>, Malformed> {
     let datagram = input.peek();
-    let src = input.u16()?;
-    let dst = input.u16()?;
-    let length = input.u16()?;
-    let checksum = input.u16()?;
+    let [s0, s1, d0, d1, l0, l1, c0, c1] = input.header(&[2, 2, 2, 2])?;
+    let [src, dst, length, checksum] = [[s0, s1], [d0, d1], [l0, l1], [c0, c1]].map(u16::from_be_bytes);
     // UDP-Lite has the checksum's coverage in the place of the length; and 0 is a jumbogram's (RFC 2675 §4).
     let counts_payload = ip_protocol == protocol::UDP && length != 0;
     let announced = usize::from(length).checked_sub(HEADER_BYTES);
