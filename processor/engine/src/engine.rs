@@ -12,14 +12,14 @@ use weir_contract::{
 
 use crate::{
     cursor::Malformed,
-    datagram::{Expectations, Running},
+    datagram::Expectations,
     defrag::{Fragments, Incomplete},
-    flow::{Ended, FlowTable, Identity, Seen, protocol, write_ended},
+    flow::{Ended, FlowTable, Identity, Seen, write_ended},
     layers::{Arrival, State, Table, Walk},
     limits::Limits,
     output::{AFTERWARDS, Output, RecordSink, Scope},
     sensors::{Arrival as BatchArrival, Gap, Loss, Sensor, Sensors},
-    slab::Slab,
+    stream::{Reader, Readers},
 };
 
 /// Records are handed to the sink when so many bytes of them have gathered.
@@ -118,9 +118,7 @@ impl Engine {
     pub fn new(seed: u64, limits: Limits, selection: Selection) -> Self {
         let state = State {
             flows: FlowTable::new(seed, limits.flows, &selection),
-            parsers: Slab::default(),
-            conversations: Slab::default(),
-            held_bytes: 0,
+            readers: Readers::default(),
             expectations: Expectations::default(),
             fragments: Fragments::new(limits.fragment_bytes),
             out: Output::new(selection),
@@ -322,14 +320,16 @@ impl Engine {
         if self.state.flows.has_ended() {
             self.state.out.end_packet();
             for mut kept in self.state.flows.take_ended() {
-                if kept.is_over() {
-                    self.state.finish_detached(&kept.flow, &mut kept.detail, &self.sensors);
+                let State { out, readers, .. } = &mut self.state;
+                if kept.is_over()
+                    && let Some(of) = self.sensors.get(kept.flow.sensor())
+                {
+                    readers.finish(&kept.flow, &mut kept.detail, of, out);
                 }
-                let State { out, parsers, held_bytes, .. } = &mut self.state;
-                end_flow(kept.ended(), &self.sensors, out, parsers, held_bytes, &mut self.counters);
+                end_flow(kept.ended(), &self.sensors, out, readers, &mut self.counters);
             }
         }
-        if self.state.held_bytes > self.stream_bytes_max {
+        if self.state.readers.held_bytes > self.stream_bytes_max {
             self.counters.evicted_streams += self.state.evict_streams(self.stream_bytes_max, &self.sensors);
         }
     }
@@ -338,7 +338,11 @@ impl Engine {
     fn fail(&mut self, sensor: u16, flow: u32, packet: Packet<'_>, mark: usize) {
         self.counters.failed_packets += 1;
         self.state.out.truncate(mark);
-        let layer = self.state.drop_parser(flow);
+        let service = self.state.flows.get(flow).map_or("", |flow| flow.service().name());
+        let layer = match self.state.take_reader(flow) {
+            Some(Reader::Conversation(conversation)) => conversation.name().unwrap_or("tcp"),
+            _ => service,
+        };
         let State { out, flows, .. } = &mut self.state;
         flows.fail_parser(flow);
         let Some(of) = self.sensors.get(sensor) else { return };
@@ -388,9 +392,8 @@ impl Engine {
         self.state.out.end_packet();
         for &flow in flows {
             self.state.finish_stream(flow, &self.sensors);
-            let State { out, parsers, flows, held_bytes, .. } = &mut self.state;
-            let counters = &mut self.counters;
-            flows.end(flow, reason, |ended| end_flow(ended, &self.sensors, out, parsers, held_bytes, counters));
+            let State { out, readers, flows, .. } = &mut self.state;
+            flows.end(flow, reason, |ended| end_flow(ended, &self.sensors, out, readers, &mut self.counters));
             if self.state.out.pending_bytes() > DRAIN_BYTES {
                 self.state.out.drain_to(sink);
             }
@@ -423,24 +426,14 @@ fn message(panic: Box<dyn Any + Send>) -> String {
 
 /// Writes what a flow was, counts how it ended, and lets its parser go; of a flow that goes on only the slice
 /// that ended.
-fn end_flow(
-    ended: Ended<'_>,
-    sensors: &Sensors,
-    out: &mut Output,
-    parsers: &mut Slab<Running>,
-    held_bytes: &mut usize,
-    counters: &mut Counters,
-) {
+fn end_flow(ended: Ended<'_>, sensors: &Sensors, out: &mut Output, readers: &mut Readers, counters: &mut Counters) {
     let Ended { flow, detail, reason, .. } = ended;
     let is_over = reason != record::EndReason::Active;
     let mut identity = detail.identity;
     if is_over {
-        // A connection's was finished before.
-        if let Some(parser) = flow.parser().filter(|_| flow.key().protocol() != protocol::TCP)
-            && let Some(running) = parsers.take(parser)
-        {
+        // A conversation was finished before.
+        if let Some(Reader::Decoder(running)) = readers.take(flow) {
             identity = identity.or(running.identity);
-            *held_bytes -= running.counted_bytes;
         }
         counters.late_flows += u64::from(flow.is_late());
         counters.evicted_flows += u64::from(reason == record::EndReason::Evicted);

@@ -14,7 +14,7 @@ use crate::{
     flow::{protocol, snapshot::section},
     limits::Limits,
     sensors::{Gap, Heard, Sensor, Sensors},
-    stream::Conversation,
+    stream::{Conversation, Reader},
 };
 
 /// What this release writes and reads.
@@ -41,13 +41,13 @@ impl Engine {
     /// The state between two batches: an engine restored from it gives the same records for what
     /// follows.
     pub fn snapshot(&self) -> Vec<u8> {
-        let parsers = &self.state.parsers;
+        let readers = &self.state.readers;
         let flows = self.state.flows.save().map(|(mut flow, parser)| {
             if flow.ip_protocol == u32::from(protocol::TCP) {
-                let conversation = parser.and_then(|parser| self.state.conversations.get(parser));
+                let conversation = parser.and_then(|parser| readers.conversations.get(parser));
                 (flow.stream, flow.decoder) = conversation.map(save_conversation).unwrap_or_default();
             } else {
-                flow.decoder = parser.and_then(|parser| save_parser(&parsers.get(parser)?.state));
+                flow.decoder = parser.and_then(|parser| save_parser(&readers.decoders.get(parser)?.state));
             }
             flow
         });
@@ -105,14 +105,11 @@ impl Engine {
     /// Puts the decoder of a flow in its place.
     fn load_parser(&mut self, flow: &FlowState) -> Option<u32> {
         if let Some(stream) = &flow.stream {
-            let mut conversation = load_conversation(stream, flow.decoder.as_ref())?;
-            conversation.recount(&mut self.state.held_bytes);
-            return Some(self.state.conversations.insert(conversation));
+            let conversation = load_conversation(stream, flow.decoder.as_ref())?;
+            return Some(self.state.readers.insert(Reader::Conversation(conversation)));
         }
-        let mut running = Running::new(load_parser(flow.decoder.as_ref()?)?);
-        running.counted_bytes = running.state.held_bytes();
-        self.state.held_bytes += running.counted_bytes;
-        Some(self.state.parsers.insert(running))
+        let running = Running::new(load_parser(flow.decoder.as_ref()?)?);
+        Some(self.state.readers.insert(Reader::Decoder(running)))
     }
 
     /// What is known of sensors' runs, without their flows: enough for an engine that goes on without its

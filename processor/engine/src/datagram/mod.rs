@@ -190,6 +190,13 @@ impl Running {
     pub(crate) fn new(state: ParserState) -> Self {
         Self { state, identity: None, counted_bytes: 0 }
     }
+
+    /// Counts what it holds anew in the sum of all.
+    pub(crate) fn recount(&mut self, sum: &mut usize) {
+        let held = self.state.held_bytes();
+        *sum = *sum - self.counted_bytes + held;
+        self.counted_bytes = held;
+    }
 }
 
 /// A row of the table of decoders.

@@ -15,17 +15,13 @@ use crate::{
     },
     limits::LAYERS_MAX,
     output::{Draft, Output, Scope, Vlans},
-    slab::Slab,
-    stream::Conversation,
+    stream::{Reader, Readers},
 };
 
 /// What an engine remembers from packet to packet, and where it writes.
 pub(crate) struct State {
     pub(crate) flows: FlowTable,
-    pub(crate) parsers: Slab<Running>,
-    pub(crate) conversations: Slab<Conversation>,
-    /// Bytes that conversations and decoders' states hold.
-    pub(crate) held_bytes: usize,
+    pub(crate) readers: Readers,
     pub(crate) expectations: Expectations,
     pub(crate) fragments: Fragments,
     pub(crate) out: Output,
@@ -317,14 +313,12 @@ impl<'e> Walk<'e> {
             expected_since_ns: expected.map(|expected| expected.since_ns),
             expects_answer_elsewhere: false,
         };
-        let Some(running) = self.state.parsers.get_mut(parser) else { return };
+        let Some(running) = self.state.readers.decoders.get_mut(parser) else { return };
         running.identity = self.state.out.scope().identity;
         self.state.parsing = Some(found.flow);
         let parsed = running.state.parse(payload, &mut context, &mut self.state.out);
         self.state.parsing = None;
-        let held = running.state.held_bytes();
-        self.state.held_bytes = self.state.held_bytes - running.counted_bytes + held;
-        running.counted_bytes = held;
+        running.recount(&mut self.state.readers.held_bytes);
         if context.expects_answer_elsewhere
             && let Some((address, _)) = self.scope.addresses
         {
@@ -372,7 +366,7 @@ impl<'e> Walk<'e> {
         if let Some(parser) = self.state.flows.parser(flow) {
             return Some(parser);
         }
-        let parser = self.state.parsers.insert(Running::new(ParserState::new(service.name())?));
+        let parser = self.state.readers.insert(Reader::Decoder(Running::new(ParserState::new(service.name())?)));
         self.state.flows.set_parser(flow, Some(parser));
         Some(parser)
     }

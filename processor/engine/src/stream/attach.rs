@@ -1,17 +1,11 @@
 //! How conversations hang on flows: where they begin, end, and are given up.
 
-use std::panic::{AssertUnwindSafe, catch_unwind};
-
-use weir_contract::WeirdReason;
-
-use super::{Conversation, Desk, Detected, Direction, Segment, detect};
+use super::{Conversation, Desk, Detected, Direction, Reader, Readers, Segment, detect};
 use crate::{
-    cursor::Malformed,
-    datagram::{Dispatch, Running},
-    flow::{Detail, Flow, Found, Identity, connection_scope, protocol},
+    datagram::Dispatch,
+    flow::{Detail, Found, Identity, connection_scope, protocol},
     layers::{State, Walk},
-    output::Output,
-    sensors::{Sensor, Sensors},
+    sensors::Sensors,
 };
 
 /// Segments that are probed of a connection whose beginning was not captured.
@@ -31,16 +25,17 @@ impl Walk<'_> {
                 None => return,
             },
         };
-        if let Some(conversation) = self.state.conversations.get_mut(index)
+        let Readers { conversations, held_bytes, .. } = &mut self.state.readers;
+        if let Some(conversation) = conversations.get_mut(index)
             && conversation.acknowledge(direction, segment)
         {
-            return conversation.recount(&mut self.state.held_bytes);
+            return conversation.recount(held_bytes);
         }
         let ts_ns = self.arrival.packet.ts_ns;
         let sensor_hash = self.arrival.sensor_hash;
-        let State { flows, conversations, out, parsing, held_bytes, .. } = &mut *self.state;
+        let State { flows, readers, out, parsing, .. } = &mut *self.state;
         let Some((flow, detail)) = flows.with_detail(found.flow) else { return };
-        let Some(conversation) = conversations.get_mut(index) else { return };
+        let Some(conversation) = readers.conversations.get_mut(index) else { return };
         if !segment.payload.is_empty() {
             // What came before the first segment of this direction is no hole: nobody waits for it.
             conversation.begin(direction, begin_of_stream(segment.sequence, detail, found.from_responder));
@@ -58,12 +53,11 @@ impl Walk<'_> {
         *parsing = None;
         let name = conversation.name();
         if taken.is_break() {
-            *held_bytes -= conversation.counted_bytes;
-            conversations.remove(index);
+            readers.take(flow);
             flows.set_parser(found.flow, None);
             flows.set_service(found.flow, Dispatch::Never);
         } else {
-            conversation.recount(held_bytes);
+            conversation.recount(&mut readers.held_bytes);
         }
         if let Some(name) = name.filter(|_| !segment.payload.is_empty()) {
             self.keep_path(name);
@@ -82,7 +76,7 @@ impl Walk<'_> {
             self.state.flows.set_service(found.flow, service);
             return None;
         }
-        let index = self.state.conversations.insert(Conversation::default());
+        let index = self.state.readers.insert(Reader::Conversation(Conversation::default()));
         self.state.flows.set_parser(found.flow, Some(index));
         Some(index)
     }
@@ -101,59 +95,34 @@ fn begin_of_stream(sequence: u32, detail: &Detail, from_responder: bool) -> u32 
 impl State {
     /// Reads what is left of a flow that is about to end.
     pub(crate) fn finish_stream(&mut self, index: u32, sensors: &Sensors) {
-        let Some(flow) = self.flows.get(index) else { return };
-        let (Some(parser), Some(of)) = (flow.parser(), sensors.get(flow.sensor())) else { return };
-        if flow.key().protocol() != protocol::TCP {
-            let State { out, flows, parsers, .. } = self;
-            let Some(running) = parsers.get_mut(parser).filter(|running| running.state.writes_at_end()) else { return };
-            let Some((flow, detail)) = flows.with_detail(index) else { return };
-            return finish_datagrams(running, flow, detail, of, out);
+        let State { out, flows, readers, .. } = self;
+        // Most flows of one packet have no detail, and need none here.
+        let Some(of) =
+            flows.get(index).filter(|flow| readers.writes_at_end(flow)).and_then(|flow| sensors.get(flow.sensor()))
+        else {
+            return;
+        };
+        let Some((flow, detail)) = flows.with_detail(index) else { return };
+        let is_stream = flow.key().protocol() == protocol::TCP;
+        if !readers.finish(flow, detail, of, out) {
+            flows.fail_parser(index);
+        } else if is_stream {
+            flows.set_parser(index, None);
         }
-        let Some(mut conversation) = self.take_conversation(parser) else { return };
-        self.flows.set_parser(index, None);
-        let Some((flow, detail)) = self.flows.with_detail(index) else { return };
-        self.out.begin_afterwards(&of.prefix, detail.last_number, detail.last_ts_ns);
-        if !close(&mut conversation, &mut desk(&mut self.out, flow, detail, of), Conversation::finish) {
-            self.flows.fail_parser(index);
-        }
-        self.out.end_packet();
     }
 
-    /// As [`Self::finish_stream`], of a flow that is in the table no more.
-    pub(crate) fn finish_detached(&mut self, flow: &Flow, detail: &mut Detail, sensors: &Sensors) {
-        let (Some(parser), Some(of)) = (flow.parser(), sensors.get(flow.sensor())) else { return };
-        if flow.key().protocol() != protocol::TCP {
-            let State { out, parsers, .. } = self;
-            let Some(running) = parsers.get_mut(parser).filter(|running| running.state.writes_at_end()) else { return };
-            return finish_datagrams(running, flow, detail, of, out);
-        }
-        let Some(mut conversation) = self.take_conversation(parser) else { return };
-        self.out.begin_afterwards(&of.prefix, detail.last_number, detail.last_ts_ns);
-        close(&mut conversation, &mut desk(&mut self.out, flow, detail, of), Conversation::finish);
-        self.out.end_packet();
-    }
-
-    /// Gives up what parsers hold, of the flows that were silent longest, until there is room again; how many
+    /// Gives up what readers hold, of the flows that were silent longest, until there is room again; how many
     /// it were.
     pub(crate) fn evict_streams(&mut self, stream_bytes_max: usize, sensors: &Sensors) -> u64 {
-        let mut holders: Vec<(i64, u32)> = self
-            .flows
-            .iter()
-            .filter_map(|(index, flow)| {
-                let parser = flow.parser()?;
-                if flow.key().protocol() == protocol::TCP {
-                    return Some((self.conversations.get(parser)?.touched_ns(), index));
-                }
-                let holds = self.parsers.get(parser)?.counted_bytes > 0;
-                holds.then(|| (self.flows.last_ts_ns(flow), index))
-            })
-            .collect();
+        let State { flows, readers, .. } = &*self;
+        let holder = |(index, flow)| Some((readers.touched_ns(flow, flows.last_ts_ns(flow))?, index));
+        let mut holders: Vec<(i64, u32)> = flows.iter().filter_map(holder).collect();
         holders.sort_unstable();
         // An eighth at once, so that the search is worth it.
         let room = stream_bytes_max - stream_bytes_max / 8;
         let mut evicted = 0;
         for (_, index) in holders {
-            if self.held_bytes <= room {
+            if self.readers.held_bytes <= room {
                 break;
             }
             self.evict_stream(index, sensors);
@@ -163,80 +132,24 @@ impl State {
     }
 
     fn evict_stream(&mut self, index: u32, sensors: &Sensors) {
-        let Some(flow) = self.flows.get(index) else { return };
-        let (Some(parser), Some(of)) = (flow.parser(), sensors.get(flow.sensor())) else { return };
-        let conversation = match flow.key().protocol() {
-            protocol::TCP => self.take_conversation(parser),
-            _ => None,
-        };
-        let layer = self.drop_parser(index);
-        let Some((flow, detail)) = self.flows.with_detail(index) else { return };
-        self.out.begin_afterwards(&of.prefix, detail.last_number, detail.last_ts_ns);
-        let mut desk = desk(&mut self.out, flow, detail, of);
-        match conversation {
-            Some(mut conversation) => {
-                close(&mut conversation, &mut desk, Conversation::evict);
-                self.flows.set_service(index, Dispatch::Never);
-            }
-            None => desk.evicted(layer),
+        let Some(name) = self.flows.get(index).map(|flow| flow.service().name()) else { return };
+        let Some(reader) = self.take_reader(index) else { return };
+        let is_stream = matches!(reader, Reader::Conversation(_));
+        let State { out, flows, .. } = self;
+        let Some((flow, detail)) = flows.with_detail(index) else { return };
+        let Some(of) = sensors.get(flow.sensor()) else { return };
+        out.begin_afterwards(&of.prefix, detail.last_number, detail.last_ts_ns);
+        reader.evict(name, &mut Desk::of(out, flow, detail, of));
+        out.end_packet();
+        if is_stream {
+            flows.set_service(index, Dispatch::Never);
         }
-        self.out.end_packet();
     }
 
-    /// Takes a flow's parser away, whichever it has; its name.
-    pub(crate) fn drop_parser(&mut self, index: u32) -> &'static str {
-        let Some(flow) = self.flows.get(index) else { return "" };
-        let mut name = flow.service().name();
-        if let Some(parser) = flow.parser() {
-            if flow.key().protocol() == protocol::TCP {
-                let conversation = self.take_conversation(parser);
-                name = conversation.and_then(|conversation| conversation.name()).unwrap_or("tcp");
-            } else if let Some(running) = self.parsers.take(parser) {
-                self.held_bytes -= running.counted_bytes;
-            }
-        }
+    /// Takes a flow's reader away.
+    pub(crate) fn take_reader(&mut self, index: u32) -> Option<Reader> {
+        let reader = self.readers.take(self.flows.get(index)?);
         self.flows.set_parser(index, None);
-        name
+        reader
     }
-
-    /// Takes a conversation out of the memory that is counted.
-    pub(crate) fn take_conversation(&mut self, index: u32) -> Option<Conversation> {
-        let conversation = self.conversations.take(index)?;
-        self.held_bytes -= conversation.counted_bytes;
-        Some(conversation)
-    }
-}
-
-/// Tells the decoder of a flow of datagrams that this is over. One that panics costs its own records only.
-fn finish_datagrams(running: &mut Running, flow: &Flow, detail: &mut Detail, of: &Sensor, out: &mut Output) {
-    out.begin_afterwards(&of.prefix, detail.last_number, detail.last_ts_ns);
-    let desk = desk(out, flow, detail, of);
-    desk.out.set_scope(desk.scope, false);
-    let mark = desk.out.mark();
-    if catch_unwind(AssertUnwindSafe(|| running.state.finish(desk.out))).is_err() {
-        desk.out.truncate(mark);
-    }
-    out.end_packet();
-}
-
-fn desk<'e>(out: &'e mut Output, flow: &Flow, detail: &'e mut Detail, of: &Sensor) -> Desk<'e> {
-    let identity = *detail.identity.get_or_insert_with(|| Identity::new(&of.hash, flow.key(), flow.first_number()));
-    let scope = connection_scope(flow, detail, identity);
-    let ts_ns = detail.last_ts_ns;
-    Desk { out, detail, scope, ts_ns }
-}
-
-/// Ends a conversation outside of the loop over packets, where a parser that panics costs its own records
-/// only. Whether it did not.
-fn close(conversation: &mut Conversation, desk: &mut Desk<'_>, how: fn(&mut Conversation, &mut Desk<'_>)) -> bool {
-    let mark = desk.out.mark();
-    let layer = conversation.name().unwrap_or("tcp");
-    let closed = catch_unwind(AssertUnwindSafe(|| how(conversation, desk))).is_ok();
-    if !closed {
-        desk.out.truncate(mark);
-        desk.enter(Direction::Originator);
-        let detail = "the decoder failed";
-        desk.weird(layer, Malformed { reason: WeirdReason::DecoderError, detail, offset: 0, shortage: None });
-    }
-    closed
 }

@@ -8,6 +8,7 @@ mod content;
 mod conversation;
 #[cfg(test)]
 mod cuts;
+mod readers;
 mod reassembly;
 #[cfg(test)]
 mod tests;
@@ -16,6 +17,7 @@ use std::{fmt::Debug, marker::PhantomData};
 
 pub(crate) use conversation::Conversation;
 use conversation::Desk;
+pub(crate) use readers::{Reader, Readers};
 pub(crate) use reassembly::Segment;
 
 use crate::{

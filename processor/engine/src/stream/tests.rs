@@ -121,7 +121,7 @@ fn what_is_nobodys_is_not_kept() {
     let mut batch = testing::batch(ETHERNET, &tcp_connection(9999, &[(true, &[0x55; 3000])], 1000));
     batch.end_of_capture = false;
     engine.push(&batch, &mut Records::default()).unwrap();
-    assert_eq!(engine.state.held_bytes, 0);
+    assert_eq!(engine.state.readers.held_bytes, 0);
 }
 
 #[test]
@@ -138,11 +138,11 @@ fn streams_that_hold_too_much_give_way_to_later_ones() {
     let mut batch = testing::batch(ETHERNET, &holes);
     batch.end_of_capture = false;
     engine.push(&batch, &mut records).unwrap();
-    assert!(engine.state.held_bytes <= limits.stream_bytes);
+    assert!(engine.state.readers.held_bytes <= limits.stream_bytes);
     assert!(engine.counters().evicted_streams > 80);
     let told = records.weirds().iter().filter(|weird| weird.contains("Evicted")).count();
     assert_eq!(u64::try_from(told).unwrap(), engine.counters().evicted_streams);
     engine.finish("test", 1, &mut records);
-    assert_eq!(engine.state.held_bytes, 0);
+    assert_eq!(engine.state.readers.held_bytes, 0);
     assert_eq!(records.of::<record::Connection>().len(), 100);
 }
