@@ -2,7 +2,7 @@
 
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Write as _};
-use std::os::unix::fs::FileExt as _;
+use std::os::unix::fs::{FileExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
 
 /// What the spool asks of a disk. A segment is a file, named by a number.
@@ -34,6 +34,9 @@ pub struct Folder {
 }
 
 const EXTENSION: &str = "spool";
+
+/// Segments hold packets: nobody but the agent reads them.
+const OWNER_ONLY: u32 = 0o600;
 
 impl Folder {
     /// A folder that exists.
@@ -75,7 +78,7 @@ impl Disk for Folder {
     }
 
     fn create(&mut self, segment: u64) -> io::Result<()> {
-        let file = OpenOptions::new().append(true).create(true).open(self.segment(segment))?;
+        let file = OpenOptions::new().append(true).create(true).mode(OWNER_ONLY).open(self.segment(segment))?;
         file.set_len(0)?; // left by an attempt that failed half-way
         self.writing = Some((segment, file));
         self.sync_names()
@@ -105,5 +108,23 @@ impl Disk for Folder {
         self.reading.take_if(|(number, _)| *number == segment);
         self.writing.take_if(|(number, _)| *number == segment);
         fs::remove_file(self.segment(segment))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::fs::PermissionsExt as _;
+
+    use super::*;
+
+    #[test]
+    fn segments_are_their_owners_alone() {
+        let path = std::env::temp_dir().join(format!("weir-spool-mode-{}", std::process::id()));
+        fs::create_dir_all(&path).unwrap();
+        let mut folder = Folder::new(&path);
+        folder.create(1).unwrap();
+        let mode = fs::metadata(folder.segment(1)).unwrap().permissions().mode();
+        fs::remove_dir_all(&path).unwrap();
+        assert_eq!(mode & 0o777, OWNER_ONLY);
     }
 }
