@@ -102,7 +102,8 @@ fn kind(field: &FieldInfo) -> String {
     };
     match field.repeated {
         true => format!("Array({one})"),
-        false if may_be_absent(field) => format!("Nullable({one})"),
+        // A tuple is never NULL.
+        false if may_be_absent(field) && !matches!(field.kind, FieldKind::Message(_)) => format!("Nullable({one})"),
         false => one,
     }
 }

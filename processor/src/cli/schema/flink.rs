@@ -35,6 +35,7 @@ fn push_table(text: &mut String, of: RecordType, topics: &Topics) {
   'topic' = '{}',
   'scan.startup.mode' = 'earliest-offset',
   'format' = 'protobuf',
+  'protobuf.read-default-values' = 'true',
   'protobuf.message-class-name' = '{}.{}'
 );\n",
         quoted(&line(info.doc)),

@@ -27,16 +27,17 @@ impl Reader {
     fn label(self, field: &FieldInfo) -> &'static str {
         match self {
             _ if field.repeated => "repeated ",
-            Self::Any if may_be_absent(field) => "optional ",
+            // A message is absent by itself.
+            Self::Any if may_be_absent(field) && !matches!(field.kind, FieldKind::Message(_)) => "optional ",
             Self::Flink if may_be_absent(field) => "repeated ",
             _ => "",
         }
     }
 }
 
-/// Whether the field has a value whose absence is a fact. A nested message is absent by itself.
+/// Whether the field has one value or none, and none is a fact.
 pub fn may_be_absent(field: &FieldInfo) -> bool {
-    field.optional && !field.repeated && !matches!(field.kind, FieldKind::Message(_))
+    field.optional && !field.repeated
 }
 
 /// What the names of an enum's values begin with, which columns go without: `END_REASON_` of `EndReason`.
