@@ -1,7 +1,6 @@
 //! A ClientHello as it lies on the wire.
 
 use serde::{Deserialize, Serialize};
-use weir_contract::WeirdReason;
 
 use super::{
     Transport,
@@ -57,19 +56,7 @@ impl<'a> ClientHello<'a> {
         }
         self.cipher_suites = Some(vector_16(body)?);
         self.compression_methods = vector_8(body)?.message();
-        if body.is_empty() {
-            return Ok(());
-        }
-        let length = usize::from(body.u16()?);
-        let extensions = body.message_up_to(length);
-        self.extensions = Some(Extensions(extensions));
-        if extensions.remaining() < length {
-            return Err(body.malformed(WeirdReason::Truncated, "ends within the extensions"));
-        }
-        if !body.is_empty() {
-            return Err(body.malformed(WeirdReason::TrailingBytes, "bytes behind the extensions"));
-        }
-        Ok(())
+        Extensions::read(body, &mut self.extensions)
     }
 
     pub(crate) fn cipher_suites(&self) -> impl Iterator<Item = u16> + Clone + use<'a> {

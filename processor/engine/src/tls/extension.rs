@@ -1,5 +1,7 @@
 //! Extensions of the hellos (RFC 8446 §4.2): their numbers, and how one steps from each to the next.
 
+use weir_contract::WeirdReason;
+
 use crate::cursor::{Cursor, Malformed};
 
 pub(super) const SERVER_NAME: u16 = 0;
@@ -46,6 +48,27 @@ pub(super) struct Extension<'a> {
 pub(super) struct Extensions<'a>(pub(super) Cursor<'a>);
 
 impl<'a> Extensions<'a> {
+    /// Reads those at the end of a hello, which may end before them.
+    ///
+    /// # Errors
+    ///
+    /// Where they are cut, or not at the end; they are in `place` all the same.
+    pub(super) fn read(body: &mut Cursor<'a>, place: &mut Option<Self>) -> Result<(), Malformed> {
+        if body.is_empty() {
+            return Ok(());
+        }
+        let length = usize::from(body.u16()?);
+        let extensions = body.message_up_to(length);
+        *place = Some(Self(extensions));
+        if extensions.remaining() < length {
+            return Err(body.malformed(WeirdReason::Truncated, "ends within the extensions"));
+        }
+        if !body.is_empty() {
+            return Err(body.malformed(WeirdReason::TrailingBytes, "bytes behind the extensions"));
+        }
+        Ok(())
+    }
+
     /// The first extension of that number.
     pub(super) fn find(&self, number: u16) -> Option<Cursor<'a>> {
         let mut readable = self.clone().flatten();

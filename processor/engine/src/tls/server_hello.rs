@@ -1,7 +1,6 @@
 //! A ServerHello as it lies on the wire.
 
 use serde::{Deserialize, Serialize};
-use weir_contract::WeirdReason;
 
 use super::extension::{self, Extensions, vector_8, vector_16};
 use crate::{
@@ -67,19 +66,7 @@ impl<'a> ServerHello<'a> {
         if !is_short {
             self.compression_method = body.u8()?;
         }
-        if body.is_empty() {
-            return Ok(());
-        }
-        let length = usize::from(body.u16()?);
-        let extensions = body.message_up_to(length);
-        self.extensions = Some(Extensions(extensions));
-        if extensions.remaining() < length {
-            return Err(body.malformed(WeirdReason::Truncated, "ends within the extensions"));
-        }
-        if !body.is_empty() {
-            return Err(body.malformed(WeirdReason::TrailingBytes, "bytes behind the extensions"));
-        }
-        Ok(())
+        Extensions::read(body, &mut self.extensions)
     }
 
     /// What the extension of that number holds.
