@@ -1,9 +1,5 @@
 //! What Weir's long-running programs share: settings, clients of Kafka, metrics, health, logs, signals.
 
-// For what it has the linker take.
-#[cfg(feature = "static")]
-use weir_memory as _;
-
 pub mod config;
 pub mod health;
 pub mod http;
