@@ -80,6 +80,27 @@ impl<T> Slab<T> {
 
     /// Puts a value at an index that is free; room is made for it.
     pub(crate) fn place(&mut self, index: u32, value: T) {
+        self.make_room(index);
+        if let Some(slot) = self.slot(index)
+            && slot.replace(value).is_none()
+        {
+            self.len += 1;
+        }
+    }
+
+    /// Sets the free indexes; those that hold a value are left out. Room is made for them, so that the slab is as
+    /// long as the one they come from.
+    pub(crate) fn set_free(&mut self, free: &[u32]) {
+        self.free.clear();
+        for &index in free {
+            self.make_room(index);
+            if self.slot(index).is_some_and(|slot| slot.is_none()) {
+                self.free.push(index);
+            }
+        }
+    }
+
+    fn make_room(&mut self, index: u32) {
         while self.slot(index).is_none() {
             if self.chunks.last().is_none_or(|chunk| chunk.len() == CHUNK) {
                 self.chunks.push(Vec::with_capacity(CHUNK));
@@ -88,25 +109,31 @@ impl<T> Slab<T> {
                 chunk.push(None);
             }
         }
-        if let Some(slot) = self.slot(index)
-            && slot.replace(value).is_none()
-        {
-            self.len += 1;
-        }
-    }
-
-    /// Sets the free indexes; those that hold a value, or are past the end, are left out.
-    pub(crate) fn set_free(&mut self, free: &[u32]) {
-        self.free.clear();
-        for &index in free {
-            if self.slot(index).is_some_and(|slot| slot.is_none()) {
-                self.free.push(index);
-            }
-        }
     }
 
     fn slot(&mut self, index: u32) -> Option<&mut Option<T>> {
         let index = index as usize;
         self.chunks.get_mut(index / CHUNK)?.get_mut(index % CHUNK)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_slab_put_together_again_hands_out_the_same_indexes() {
+        let mut slab = Slab::default();
+        let indexes: Vec<u32> = (0..4).map(|value| slab.insert(value)).collect();
+        for index in [3, 1, 2] {
+            slab.remove(indexes[index]);
+        }
+        let mut again = Slab::default();
+        again.place(indexes[0], 0);
+        again.set_free(slab.free());
+        assert_eq!((again.free(), again.len()), (slab.free(), slab.len()));
+        for value in 0..5 {
+            assert_eq!(again.insert(value), slab.insert(value));
+        }
     }
 }
