@@ -11,12 +11,6 @@ use crate::registry::declared;
 
 pub fn generate(model: &Model) -> String {
     let mut code = String::new();
-    let meta = model.nested.iter().find(|message| message.name() == "Meta");
-    let meta_fields = meta.map_or(0, |meta| meta.fields().len());
-    let _ = writeln!(
-        code,
-        "/// How many of a record's fields are Meta's.\npub(super) const META_FIELDS: usize = {meta_fields};\n"
-    );
     for message in model.records.iter().map(|record| &record.message).chain(&model.nested) {
         columns(&mut code, message);
     }

@@ -37,7 +37,10 @@ pub fn generate(model: &Model) -> String {
             fields(model, &record.message),
         ));
     }
-    write("];\n".into());
+    write("];\n\n".into());
+    let meta = model.nested.iter().find(|message| message.name() == "Meta");
+    let meta_fields = meta.map_or(0, |meta| meta.fields().len());
+    write(format!("/// How many of a record's fields are Meta's.\nconst META_FIELDS: usize = {meta_fields};\n"));
     code
 }
 

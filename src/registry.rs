@@ -95,18 +95,17 @@ pub enum Volume {
 
 include!(concat!(env!("OUT_DIR"), "/registry.rs"));
 
+impl RecordInfo {
+    /// Its fields in two parts: those of Meta, which all types begin with, and its own.
+    pub fn meta_and_own(&self) -> (&'static [FieldInfo], &'static [FieldInfo]) {
+        self.fields.split_at_checked(META_FIELDS).unwrap_or((&[], self.fields))
+    }
+}
+
 impl RecordType {
     /// All types, in the order of the registry.
     pub fn all() -> &'static [RecordInfo] {
         &RECORDS
-    }
-
-    /// How many fields at the beginning are the same in all types: those of Meta.
-    pub fn shared_fields() -> usize {
-        let is_shared = |(at, field): &(usize, &FieldInfo)| {
-            RECORDS.iter().all(|info| info.fields.get(*at).is_some_and(|other| other.doc == field.doc))
-        };
-        RECORDS.first().map_or(0, |first| first.fields.iter().enumerate().take_while(is_shared).count())
     }
 
     /// What is known of the type.

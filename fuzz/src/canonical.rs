@@ -1,11 +1,8 @@
 //! Whether bytes are a record as protobuf's canonical form has it: what decoding and encoding again by
 //! prost would leave as it is, told at a tenth of the price. Lists and texts keep the engine's bounds.
 
-use std::sync::LazyLock;
-
 use prost::Message as _;
-use prost_reflect::DescriptorPool;
-use weir_contract::{DESCRIPTORS, FieldInfo, FieldKind, Meta, RecordType};
+use weir_contract::{FieldInfo, FieldKind, Meta, RecordType};
 
 /// Items that a list in a record has at most.
 const LIST_MAX: usize = 100;
@@ -17,12 +14,6 @@ const VARINT: u64 = 0;
 const FIXED_64: u64 = 1;
 const LENGTH_DELIMITED: u64 = 2;
 
-/// Fields of `Meta`, which stand before a record's own in the registry.
-static META_FIELDS: LazyLock<usize> = LazyLock::new(|| {
-    let pool = DescriptorPool::decode(DESCRIPTORS).expect("the contract's own descriptors");
-    pool.get_message_by_name("weir.v1.Meta").expect("every record has Meta").fields().len()
-});
-
 /// What a record says of itself.
 pub struct Checked {
     pub meta: Meta,
@@ -32,7 +23,7 @@ pub struct Checked {
 
 /// Reads a record, or says what is wrong with it.
 pub fn check(record_type: RecordType, bytes: &[u8]) -> Result<Checked, String> {
-    let (meta, own) = record_type.info().fields.split_at(*META_FIELDS);
+    let (meta, own) = record_type.info().meta_and_own();
     let mut input = bytes;
     if varint(&mut input)? != 1 << 3 | LENGTH_DELIMITED {
         return Err("a record begins with Meta".to_owned());

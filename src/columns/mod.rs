@@ -107,7 +107,7 @@ impl RecordColumns {
         self.roll_back();
         let fault = input.fault.take();
         let (reason, offset) = fault.as_ref().map_or((Reason::TooLarge, 0), |fault| (fault.reason, fault.offset));
-        let field = fault.map(|fault| field_path(self.info.fields, &fault.path)).unwrap_or_default();
+        let field = fault.map(|fault| field_path(self.info, &fault.path)).unwrap_or_default();
         Err(Malformed { record_type: self.info.record_type, field, offset, reason })
     }
 
@@ -169,8 +169,8 @@ fn timestamps(infos: &[FieldInfo], arrays: &[ArrayRef]) -> Result<ArrayRef, Arro
 }
 
 /// The names of the fields that an error lies in, given their numbers, innermost first.
-fn field_path(infos: &[FieldInfo], blamed: &[u32]) -> String {
-    let (meta, mut infos) = infos.split_at(generated::META_FIELDS.min(infos.len()));
+fn field_path(info: &RecordInfo, blamed: &[u32]) -> String {
+    let (meta, mut infos) = info.meta_and_own();
     let mut path = String::new();
     for (depth, &number) in blamed.iter().rev().enumerate() {
         let info = infos.iter().find(|info| info.number == number);

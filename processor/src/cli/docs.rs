@@ -121,7 +121,6 @@ why not. Times are seconds, sizes bytes. What has labels whose values are known 
 fn records_are_described_as_the_registry_has_them() {
     let mut page = RECORDS.to_owned();
     let all = RecordType::all();
-    let shared = RecordType::shared_fields();
     writeln!(page, "Groups for `--records`: {}.\n", code_list(&Selection::groups())).unwrap();
     page.push_str("| record type | groups | by default | what |\n|---|---|---|---|\n");
     for info in all {
@@ -131,11 +130,11 @@ fn records_are_described_as_the_registry_has_them() {
             .unwrap();
     }
     page.push_str("\n## Fields of every record\n\n");
-    push_fields(&mut page, &all[0].fields[..shared]);
+    push_fields(&mut page, all[0].meta_and_own().0);
     for info in all {
         let topic = info.record_type.topic("weir");
         writeln!(page, "\n## {}\n\n{}\n\nMessage `{}`, topic `{topic}`.\n", info.name, info.doc, info.message).unwrap();
-        push_fields(&mut page, &info.fields[shared..]);
+        push_fields(&mut page, info.meta_and_own().1);
     }
     check_page("records.md", &page);
 }
@@ -193,8 +192,8 @@ fn privacy_is_described_as_the_registry_has_it() {
 /// A list of the fields that `is_one` chooses, those that all records have first.
 fn push_holding(page: &mut String, is_one: impl Fn(&FieldInfo) -> bool) {
     let all = RecordType::all();
-    let (shared, _) = all[0].fields.split_at(RecordType::shared_fields());
-    let records = all.iter().map(|info| (info.name, &info.fields[RecordType::shared_fields()..]));
+    let (shared, _) = all[0].meta_and_own();
+    let records = all.iter().map(|info| (info.name, info.meta_and_own().1));
     for (name, fields) in std::iter::once(("every record", shared)).chain(records) {
         let mut found = Vec::new();
         push_paths(&mut found, fields, "", &is_one);

@@ -90,7 +90,7 @@ fn print_type(out: &mut Vec<u8>, info: &RecordInfo, columns: usize) -> anyhow::R
     let (groups, topic) = (info.groups.join(", "), info.record_type.topic("weir"));
     let about = format!("Written {selected}. Groups: {groups}. Message: {}. Topic: {topic}.", info.message);
     wrapped(&about, columns).iter().try_for_each(|line| writeln!(out, "{line}"))?;
-    let (shared, own) = info.fields.split_at_checked(RecordType::shared_fields()).unwrap_or((&[], info.fields));
+    let (shared, own) = info.meta_and_own();
     writeln!(out, "\nFields:\n")?;
     print_fields(out, own, 0, columns)?;
     writeln!(out, "\nFields of every record:\n")?;

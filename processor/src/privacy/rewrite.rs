@@ -59,9 +59,8 @@ impl Tables {
     fn new() -> Self {
         let mut tables = Self { of_messages: Vec::new(), of_records: Vec::new() };
         let mut known = HashMap::new();
-        let shared = RecordType::shared_fields();
         for info in RecordType::all() {
-            let (meta, own) = info.fields.split_at_checked(shared).unwrap_or_default();
+            let (meta, own) = info.meta_and_own();
             let meta = tables.add("Meta", meta, &mut known);
             let table = tables.add(info.message, own, &mut known);
             if let Some(slot) = tables.of_messages.get_mut(table).and_then(|actions| actions.get_mut(META)) {

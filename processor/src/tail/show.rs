@@ -65,14 +65,12 @@ pub struct Show {
     format: Format,
     conditions: Vec<Condition>,
     width: Option<usize>,
-    /// Fields that all types begin with, see [`RecordType::shared_fields`].
-    shared_fields: usize,
 }
 
 impl Show {
     /// Shows records so; lines of a table are cut at `width`, the columns of a terminal.
     pub fn new(format: Format, conditions: Vec<Condition>, width: Option<usize>) -> Self {
-        Self { format, conditions, width, shared_fields: RecordType::shared_fields() }
+        Self { format, conditions, width }
     }
 
     /// Refuses conditions on fields that none of the types has.
@@ -121,7 +119,7 @@ impl Show {
         };
         let mut line =
             format!("{} {:<12} {:<10} {:<21} {:<21}", text("ts"), of.name(), text("sensor"), end("src"), end("dst"));
-        for info in of.info().fields.iter().skip(self.shared_fields) {
+        for info in of.info().meta_and_own().1 {
             let value = record.get(info.name).unwrap_or(&Value::Null);
             let empty = match value {
                 Value::Null | Value::Bool(false) => true,

@@ -1,6 +1,5 @@
 //! Records at random, built as wire bytes from what the registry says of their fields.
 
-use crate::columns::generated::META_FIELDS;
 use crate::{FieldInfo, FieldKind, RecordType};
 
 /// A small generator of numbers (splitmix64), since shrinking wire bytes would tell nothing.
@@ -25,7 +24,7 @@ impl Random {
 
 /// A record as an encoder writes it: each field once, in order, with values of usual size.
 pub fn typical(record_type: RecordType, random: &mut Random) -> Vec<u8> {
-    let (meta, fields) = record_type.info().fields.split_at(META_FIELDS);
+    let (meta, fields) = record_type.info().meta_and_own();
     let mut out = Vec::new();
     delimited(&mut out, 1, &typical_fields(meta, random));
     out.extend(typical_fields(fields, random));
@@ -60,7 +59,7 @@ fn typical_fields(fields: &[FieldInfo], random: &mut Random) -> Vec<u8> {
 /// A record that is valid but strange: fields many times or never, in any order, packed and not,
 /// extreme values, varints longer than they need be, fields that the contract does not know.
 pub fn wild(record_type: RecordType, random: &mut Random) -> Vec<u8> {
-    let (meta, fields) = record_type.info().fields.split_at(META_FIELDS);
+    let (meta, fields) = record_type.info().meta_and_own();
     let mut out = Vec::new();
     for _ in 0..random.below(3) {
         wild_fields(&mut out, fields, random, 1);

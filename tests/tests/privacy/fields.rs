@@ -17,7 +17,7 @@ pub enum Value<'a> {
 
 /// Calls `each` with the path, the description and the value of each field that is there.
 pub fn visit<'a>(record_type: RecordType, record: &'a [u8], each: &mut impl FnMut(&str, &FieldInfo, Value<'a>)) {
-    let (meta, own) = record_type.info().fields.split_at(RecordType::shared_fields());
+    let (meta, own) = record_type.info().meta_and_own();
     let mut rest = record;
     let begin = message_of(&mut rest, 1).expect("a record begins with its Meta");
     fields(meta, begin, "", each);

@@ -21,7 +21,7 @@ pub fn statements(types: &[RecordType], topics: &Topics) -> String {
 
 fn push_queue(text: &mut String, of: RecordType, topics: &Topics) {
     let info = of.info();
-    let (meta, own) = info.fields.split_at_checked(RecordType::shared_fields()).unwrap_or((&[], info.fields));
+    let (meta, own) = info.meta_and_own();
     let _ = writeln!(text, "CREATE TABLE `{}_queue` (", info.name);
     // The engine takes `meta_uid` for the field `uid` of the message `meta`.
     let meta = meta.iter().map(|field| format!("  `meta_{}` {}", field.name, kind(field)));
@@ -66,7 +66,7 @@ COMMENT '{}';\n",
 
 fn push_view(text: &mut String, of: RecordType) {
     let info = of.info();
-    let (meta, own) = info.fields.split_at_checked(RecordType::shared_fields()).unwrap_or((&[], info.fields));
+    let (meta, own) = info.meta_and_own();
     let _ = write!(
         text,
         "CREATE MATERIALIZED VIEW `{0}_consumer` TO `{0}` AS SELECT

@@ -19,7 +19,7 @@ pub fn statements(types: &[RecordType], topics: &Topics) -> String {
 
 fn push_table(text: &mut String, of: RecordType, topics: &Topics) {
     let info = of.info();
-    let (meta, own) = info.fields.split_at_checked(RecordType::shared_fields()).unwrap_or((&[], info.fields));
+    let (meta, own) = info.meta_and_own();
     let _ = writeln!(text, "CREATE TABLE `{}_messages` (\n  `meta` {},", info.name, row(meta));
     for field in own {
         let _ = writeln!(text, "  `{}` {},", field.name, kind(field));
@@ -48,7 +48,7 @@ fn push_table(text: &mut String, of: RecordType, topics: &Topics) {
 
 fn push_view(text: &mut String, of: RecordType) {
     let info = of.info();
-    let (meta, own) = info.fields.split_at_checked(RecordType::shared_fields()).unwrap_or((&[], info.fields));
+    let (meta, own) = info.meta_and_own();
     let _ = write!(text, "CREATE VIEW `{}` AS SELECT\n  `ts`,\n  `landed_at`", info.name);
     for field in meta {
         let _ = write!(text, ",\n  `meta`.`{0}` AS `{0}`", field.name);

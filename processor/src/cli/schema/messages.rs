@@ -60,7 +60,7 @@ pub fn file(types: &[RecordType], reader: Reader) -> String {
     let _ = writeln!(file.text, "option java_multiple_files = true;\noption java_package = \"{package}\";");
     for record_type in types {
         let info = record_type.info();
-        let (meta, own) = info.fields.split_at_checked(RecordType::shared_fields()).unwrap_or((&[], info.fields));
+        let (meta, own) = info.meta_and_own();
         file.push_message("Meta", "What every record begins with.", &[], meta);
         file.push_message(info.message, info.doc, &["Meta meta = 1;"], own);
     }
