@@ -8,7 +8,7 @@
 
 use pcap::{Capture, Precision};
 use std::collections::BTreeMap;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use weir_agent::{CaptureFile, PacketInfo, Source, Step, inputs};
 
 const DIFFERENCES: &str = include_str!("libpcap_differences.tsv");
@@ -98,12 +98,7 @@ fn differ(ours: &Read, theirs: &Read) -> bool {
 
 #[test]
 fn packets_are_libpcaps_but_for_listed_reasons() {
-    let folder = std::env::var_os("SHARED_CAPTURES")
-        .map_or_else(|| PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/../../shared/captures")), PathBuf::from);
-    if !folder.is_dir() {
-        eprintln!("skipped: no captures in {}; set SHARED_CAPTURES to their folder", folder.display());
-        return;
-    }
+    let Some(folder) = weir_tests::captures::shared_folder() else { return };
     let mut listed: BTreeMap<_, _> = DIFFERENCES.lines().skip(1).map(|row| row.split_once('\t').unwrap()).collect();
     let inputs = inputs::expand(std::slice::from_ref(&folder));
     let mut wrong = Vec::new();

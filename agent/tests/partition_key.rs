@@ -3,7 +3,6 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 use etherparse::{LaxLinkExtSlice, LaxNetSlice, LaxSlicedPacket};
-use std::path::PathBuf;
 use weir_agent::{CaptureFile, Source, Step, inputs};
 use weir_contract::{SensorKey, partition_key};
 
@@ -25,12 +24,7 @@ fn ip_header(packet: &[u8]) -> Option<Vec<u8>> {
 
 #[test]
 fn key_is_that_of_the_first_ip_header() {
-    let folder = std::env::var_os("SHARED_CAPTURES")
-        .map_or_else(|| PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/../../shared/captures")), PathBuf::from);
-    if !folder.is_dir() {
-        eprintln!("skipped: no captures in {}; set SHARED_CAPTURES to their folder", folder.display());
-        return;
-    }
+    let Some(folder) = weir_tests::captures::shared_folder() else { return };
     let sensor = SensorKey::new("lab");
     let mut compared = 0;
     for path in inputs::expand(std::slice::from_ref(&folder)).files {

@@ -9,6 +9,7 @@
 //! Whatever is started here ends with its value, and with the test's process however that ends.
 
 pub mod cache;
+pub mod captures;
 pub mod docs;
 pub mod fault_proxy;
 pub mod http;

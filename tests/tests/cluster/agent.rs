@@ -2,10 +2,11 @@
 
 use std::time::Duration;
 
+use weir_tests::captures;
 use weir_tests::process::wait_until;
 use weir_tests::random::Random;
 
-use crate::deployment::{Deployment, LIMIT, Settings, cluster, decoded, own_captures};
+use crate::deployment::{Deployment, LIMIT, Settings, cluster, decoded};
 use crate::records::Records;
 
 const RECORDS: &str = "all";
@@ -18,10 +19,10 @@ fn settings(name: &str) -> Settings {
 fn replay_sends_each_packet_once() {
     let cluster = cluster();
     let deployment = Deployment::new(&cluster, settings("replay"));
-    let mut agent = deployment.start_replay("sensor", &own_captures(), "full");
+    let mut agent = deployment.start_replay("sensor", &captures::own(), "full");
     let ended = agent.end_within(LIMIT);
     assert!(matches!(ended.code(), Some(0 | 1)), "{}", agent.log());
-    let expected = decoded("sensor", &own_captures(), &deployment.settings);
+    let expected = decoded("sensor", &captures::own(), &deployment.settings);
     let differences = Records::of_packets(&cluster.kafka, "replay", RECORDS).differences(&expected);
     assert!(differences.none(), "{differences}");
     deployment.remove(&cluster);
@@ -33,14 +34,14 @@ fn replay_sends_each_packet_once() {
 fn replay_that_is_killed_and_frozen_repeats_itself_and_loses_nothing() {
     let mut cluster = cluster();
     let undisturbed = Deployment::new(&cluster, settings("replay-undisturbed"));
-    let mut agent = undisturbed.start_replay("sensor", &own_captures(), "50x");
+    let mut agent = undisturbed.start_replay("sensor", &captures::own(), "50x");
     assert!(matches!(agent.end_within(LIMIT).code(), Some(0 | 1)), "{}", agent.log());
     let expected = Records::of_packets(&cluster.kafka, "replay-undisturbed", RECORDS);
 
     let deployment = Deployment::new(&cluster, settings("replay-disturbed"));
     let mut random = Random::new(1);
     for round in 0..6 {
-        let mut agent = deployment.start_replay("sensor", &own_captures(), "50x");
+        let mut agent = deployment.start_replay("sensor", &captures::own(), "50x");
         wait_until(Duration::from_millis(300 + random.below(2500)), || agent.status().is_some());
         match round {
             0 | 1 => {}
@@ -57,7 +58,7 @@ fn replay_that_is_killed_and_frozen_repeats_itself_and_loses_nothing() {
         }
         agent.kill();
     }
-    let mut agent = deployment.start_replay("sensor", &own_captures(), "50x");
+    let mut agent = deployment.start_replay("sensor", &captures::own(), "50x");
     cluster.kafka.restart();
     assert!(matches!(agent.end_within(LIMIT).code(), Some(0 | 1)), "{}", agent.log());
     let differences = Records::of_packets(&cluster.kafka, "replay-disturbed", RECORDS).differences(&expected);

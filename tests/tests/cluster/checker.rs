@@ -4,15 +4,16 @@ use std::path::{Path, PathBuf};
 
 use rdkafka::producer::{BaseProducer, BaseRecord, Producer as _};
 use weir_contract::RecordType;
+use weir_tests::captures;
 use weir_tests::messages::Isolation;
 use weir_tests::process::wait_while_it_moves;
 
-use crate::deployment::{Deployment, LIMIT, Settings, cluster, decoded, own_captures};
+use crate::deployment::{Deployment, LIMIT, Settings, cluster, decoded};
 
 #[test]
 fn one_record_doubled_and_one_lost_are_found() {
     let cluster = cluster();
-    let office: Vec<_> = own_captures().into_iter().filter(|path| path.ends_with("office.pcapng")).collect();
+    let office: Vec<_> = captures::own().into_iter().filter(|path| path.ends_with("office.pcapng")).collect();
     let expected = decoded("checked", &office, &Settings::new("checked", 1, "dns,capture_loss"));
     let deployment = Deployment::new(&cluster, Settings::new("checked", 1, "dns,capture_loss"));
     let (_processor, mut sink) = (deployment.start_processor("p0"), deployment.start_sink("s0"));

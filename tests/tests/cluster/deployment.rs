@@ -354,27 +354,3 @@ pub fn decoded(sensor: &str, captures: &[PathBuf], settings: &Settings) -> Recor
     assert!(matches!(output.status.code(), Some(0 | 1)), "{}", String::from_utf8_lossy(&output.stderr));
     Records::of_folder(&folder.path().join("records"))
 }
-
-/// The project's own captures, all of them, by name.
-pub fn own_captures() -> Vec<PathBuf> {
-    captures_in(&Path::new(env!("CARGO_MANIFEST_DIR")).join("captures"))
-}
-
-/// The capture files below a folder, by name.
-pub fn captures_in(folder: &Path) -> Vec<PathBuf> {
-    let mut captures = Vec::new();
-    let mut folders = vec![folder.to_owned()];
-    while let Some(folder) = folders.pop() {
-        for entry in std::fs::read_dir(folder).unwrap() {
-            let path = entry.unwrap().path();
-            let name = path.file_name().unwrap().to_string_lossy().into_owned();
-            if path.is_dir() {
-                folders.push(path);
-            } else if name.contains(".pcap") || name.ends_with(".cap") {
-                captures.push(path);
-            }
-        }
-    }
-    captures.sort();
-    captures
-}

@@ -1,17 +1,18 @@
 //! Agent, two processors and a sink make of captures what `weir decode` makes of them.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
+use weir_tests::captures;
 use weir_tests::process::{Scratch, wait_while_it_moves};
 
-use crate::deployment::{Cluster, Deployment, LIMIT, Settings, captures_in, cluster, decoded, own_captures};
+use crate::deployment::{Cluster, Deployment, LIMIT, Settings, cluster, decoded};
 
 /// How many of the shared captures are taken.
 const SHARED: usize = 50;
 
 #[test]
 fn own_captures_give_the_records_of_decode() {
-    assert_same_as_decode(&cluster(), Settings::new("own", 4, "all"), &own_captures());
+    assert_same_as_decode(&cluster(), Settings::new("own", 4, "all"), &captures::own());
 }
 
 #[test]
@@ -20,7 +21,7 @@ fn addresses_get_the_pseudonyms_of_decode() {
     let key = folder.path().join("key");
     std::fs::write(&key, "7d0c4b0bb6c1a1f0a3c5e2d49be8f6170f1e2d3c4b5a69788796a5b4c3d2e1f0\n").unwrap();
     let settings = Settings { address_key: Some(key), ..Settings::new("pseudonyms", 2, "all") };
-    let office = own_captures().into_iter().filter(|path| path.ends_with("office.pcapng")).collect::<Vec<_>>();
+    let office = captures::own().into_iter().filter(|path| path.ends_with("office.pcapng")).collect::<Vec<_>>();
     assert_same_as_decode(&cluster(), settings, &office);
 }
 
@@ -28,15 +29,7 @@ fn addresses_get_the_pseudonyms_of_decode() {
 /// checkout) has none, the test says so and passes.
 #[test]
 fn shared_captures_give_the_records_of_decode() {
-    let default = || Path::new(env!("CARGO_MANIFEST_DIR")).join("../../shared/captures");
-    let folder = std::env::var_os("SHARED_CAPTURES").map_or_else(default, PathBuf::from);
-    if !folder.is_dir() {
-        println!("skipped: no captures in {}; SHARED_CAPTURES names their folder", folder.display());
-        return;
-    }
-    let captures = captures_in(&folder);
-    // From all over the set, which is sorted by where they come from.
-    let chosen: Vec<PathBuf> = captures.iter().step_by(captures.len().div_ceil(SHARED)).cloned().collect();
+    let Some(chosen) = captures::some_shared(SHARED) else { return };
     assert_same_as_decode(&cluster(), Settings::new("shared", 4, "all"), &chosen);
 }
 

@@ -2,9 +2,10 @@
 
 use std::time::Duration;
 
+use weir_tests::captures;
 use weir_tests::process::wait_until;
 
-use crate::deployment::{Deployment, LIMIT, Settings, cluster, own_captures};
+use crate::deployment::{Deployment, LIMIT, Settings, cluster};
 use crate::log;
 use crate::records::Records;
 
@@ -15,7 +16,7 @@ const RECORDS: &str = "connection,dns,tcp,capture_stats,capture_loss,weird";
 fn processors_go_on_behind_a_broker_that_is_stopped_or_killed() {
     let mut cluster = cluster();
     let deployment = Deployment::new(&cluster, Settings::new("restarts", PARTITIONS, RECORDS));
-    let office: Vec<_> = own_captures().into_iter().filter(|path| path.ends_with("office.pcapng")).collect();
+    let office: Vec<_> = captures::own().into_iter().filter(|path| path.ends_with("office.pcapng")).collect();
     let batches = log::batches("sensor", &office, PARTITIONS);
     let processors = ["p0", "p1"].map(|instance| deployment.start_processor(instance));
     let client = cluster.kafka.client();

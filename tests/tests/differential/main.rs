@@ -25,7 +25,7 @@ mod value;
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::panic::catch_unwind;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::mpsc::{self, RecvTimeoutError};
@@ -34,6 +34,7 @@ use std::time::{Duration, Instant};
 use decoded::Decoded;
 use expected::Expected;
 use explained::{Difference, Explained};
+use weir_tests::captures;
 
 /// No capture of the folder has more than 14,000 packets: milliseconds, were it not for a hang.
 const TIME_PER_FILE: Duration = Duration::from_secs(30);
@@ -43,7 +44,7 @@ const PRINTED_MAX: usize = 60;
 
 #[test]
 fn every_difference_from_tshark_is_explained() {
-    let Some(captures) = captures() else { return };
+    let Some(captures) = captures::shared_folder() else { return };
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("differential");
     let expected = expected::load(&folder);
     let explained = Explained::load(&folder.join("explained.tsv"));
@@ -61,17 +62,6 @@ fn every_difference_from_tshark_is_explained() {
         writeln!(shown, "{complaint}").unwrap();
     }
     panic!("{} complaints, all in {}; the first:\n{shown}", complaints.len(), all.display());
-}
-
-/// The folder of shared captures, if it is there.
-fn captures() -> Option<PathBuf> {
-    let default = || Path::new(env!("CARGO_MANIFEST_DIR")).join("../../shared/captures");
-    let folder = std::env::var_os("SHARED_CAPTURES").map_or_else(default, PathBuf::from);
-    let present = folder.is_dir();
-    if !present {
-        println!("skipped: no captures in {}; SHARED_CAPTURES names their folder", folder.display());
-    }
-    present.then_some(folder)
 }
 
 /// Differences in all files, each with what helps to look into it.

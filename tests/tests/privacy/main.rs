@@ -14,6 +14,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use weir_contract::{Holds, RecordType};
+use weir_tests::captures;
 use weir_tests::process::{Scratch, binary};
 
 use fields::{Value, visit};
@@ -30,40 +31,13 @@ type Records = BTreeMap<RecordType, Vec<Vec<u8>>>;
 
 #[test]
 fn no_address_of_the_own_captures_is_in_a_record() {
-    assert_nothing_is_told(&captures_in(&Path::new(env!("CARGO_MANIFEST_DIR")).join("captures")));
+    assert_nothing_is_told(&captures::own());
 }
 
 #[test]
 fn no_address_of_the_shared_captures_is_in_a_record() {
-    let default = || Path::new(env!("CARGO_MANIFEST_DIR")).join("../../shared/captures");
-    let folder = std::env::var_os("SHARED_CAPTURES").map_or_else(default, PathBuf::from);
-    if !folder.is_dir() {
-        println!("skipped: no captures in {}; SHARED_CAPTURES names their folder", folder.display());
-        return;
-    }
-    let captures = captures_in(&folder);
-    // From all over the set, which is sorted by where they come from.
-    let chosen: Vec<PathBuf> = captures.iter().step_by(captures.len().div_ceil(SHARED)).cloned().collect();
+    let Some(chosen) = captures::some_shared(SHARED) else { return };
     assert_nothing_is_told(&chosen);
-}
-
-/// The capture files below a folder, by name.
-fn captures_in(folder: &Path) -> Vec<PathBuf> {
-    let mut captures = Vec::new();
-    let mut folders = vec![folder.to_owned()];
-    while let Some(folder) = folders.pop() {
-        for entry in std::fs::read_dir(folder).unwrap() {
-            let path = entry.unwrap().path();
-            let name = path.file_name().unwrap().to_string_lossy().into_owned();
-            if path.is_dir() {
-                folders.push(path);
-            } else if name.contains(".pcap") || name.ends_with(".cap") {
-                captures.push(path);
-            }
-        }
-    }
-    captures.sort();
-    captures
 }
 
 fn assert_nothing_is_told(captures: &[PathBuf]) {

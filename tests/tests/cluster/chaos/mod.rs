@@ -11,10 +11,11 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use weir_contract::PacketBatch;
+use weir_tests::captures;
 use weir_tests::fault_proxy::Fault;
 use weir_tests::kafka::Kafka;
 
-use crate::deployment::{Cluster, Deployment, LIMIT, Settings, kept, own_captures};
+use crate::deployment::{Cluster, Deployment, LIMIT, Settings, kept};
 use crate::log;
 use crate::records::Records;
 use plan::{Act, Plan, VIOLENCE};
@@ -99,7 +100,7 @@ struct Traffic {
 
 impl Traffic {
     fn new(cluster: &Cluster) -> Self {
-        let office: Vec<_> = own_captures().into_iter().filter(|path| path.ends_with("office.pcapng")).collect();
+        let office: Vec<_> = captures::own().into_iter().filter(|path| path.ends_with("office.pcapng")).collect();
         let batches = log::woven(SENSORS.map(|sensor| log::batches(sensor, &office, PARTITIONS)).into());
         let mut expected = replayed(cluster);
         expected.add(Records::of_batches(batches.iter().cloned(), PARTITIONS, RECORDS));
@@ -111,7 +112,7 @@ impl Traffic {
 /// so that `weir decode` gives other epochs.)
 fn replayed(cluster: &Cluster) -> Records {
     let deployment = Deployment::new(cluster, Settings::new("undisturbed", PARTITIONS, RECORDS));
-    let mut agent = deployment.start_replay(AGENT, &own_captures(), SPEED);
+    let mut agent = deployment.start_replay(AGENT, &captures::own(), SPEED);
     assert!(matches!(agent.end_within(LIMIT).code(), Some(0 | 1)), "{}", agent.log());
     let records = Records::of_packets(&cluster.kafka, "undisturbed", RECORDS);
     deployment.remove(cluster);

@@ -4,11 +4,12 @@ use std::fmt::Write as _;
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
+use weir_tests::captures;
 use weir_tests::process::{Process, Signal, wait_until, wait_while_it_moves};
 
 use super::plan::{Act, PROCESSORS_MAX, Plan, SINKS_MAX, Victim};
 use super::{AGENT, SPEED};
-use crate::deployment::{Deployment, own_captures};
+use crate::deployment::Deployment;
 
 /// How long a process that was replaced lives once it goes on, when all else is over: it finds out that it was.
 const AFTERLIFE: Duration = Duration::from_secs(2);
@@ -72,7 +73,7 @@ impl<'a> Programs<'a> {
             agent: Place { start_at: Instant::now() + plan.replay_at, ..Place::new(true) },
             sent: false,
             replay_kills: plan.replay_kills.clone(),
-            captures: own_captures(),
+            captures: captures::own(),
             replaced: Vec::new(),
             abort_at: Vec::new(),
             is_calm: false,
