@@ -1,7 +1,35 @@
-//! What a body is by its first bytes, whatever its header says.
+//! What content is by its first bytes, whatever is said of it.
 
-/// Bytes of a body that are looked at: the mark of tar archives ends there.
-pub(in crate::stream) const SNIFFED_BYTES: usize = 262;
+use serde::{Deserialize, Serialize};
+
+/// Bytes of content that are looked at: the mark of tar archives ends there.
+const SNIFFED_BYTES: usize = 262;
+
+/// The first bytes of content, as many as are looked at.
+#[derive(Debug, Default, Serialize, Deserialize)]
+pub(in crate::stream) struct Beginning(Vec<u8>);
+
+impl Beginning {
+    /// Whether more bytes would be looked at.
+    pub(in crate::stream) fn is_wanting(&self) -> bool {
+        self.0.len() < SNIFFED_BYTES
+    }
+
+    /// Takes those of the next bytes that belong to it.
+    pub(in crate::stream) fn push(&mut self, bytes: &[u8]) {
+        let wanted = SNIFFED_BYTES.saturating_sub(self.0.len());
+        self.0.extend_from_slice(bytes.get(..wanted).unwrap_or(bytes));
+    }
+
+    /// The media type that it tells; empty where it tells none.
+    pub(in crate::stream) fn media_type(&self) -> &'static str {
+        media_type(&self.0)
+    }
+
+    pub(in crate::stream) fn held_bytes(&self) -> usize {
+        self.0.len()
+    }
+}
 
 /// Marks at the beginning of files.
 const MARKS: &[(&[u8], &str)] = &[
@@ -78,7 +106,7 @@ const TEXTS: &[(&[u8], &str)] = &[
 ];
 
 /// The media type of what begins with these bytes; empty where they do not tell.
-pub(in crate::stream) fn media_type(bytes: &[u8]) -> &'static str {
+fn media_type(bytes: &[u8]) -> &'static str {
     if bytes.is_empty() {
         return "";
     }

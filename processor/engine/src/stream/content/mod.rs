@@ -15,7 +15,7 @@ use weir_contract::WeirdReason;
 
 use self::{
     inflate::{Inflate, Stage},
-    media_type::SNIFFED_BYTES,
+    media_type::Beginning,
 };
 
 /// Why content is not read on.
@@ -32,8 +32,7 @@ pub(super) struct Content {
     inflate: Option<Box<Inflate>>,
     #[serde(serialize_with = "save", deserialize_with = "restore")]
     hash: Sha256,
-    /// Its first bytes.
-    first: Vec<u8>,
+    first: Beginning,
     /// Bytes without their encoding.
     bytes: u64,
     /// It is not read on: something is missing, malformed or too much.
@@ -46,7 +45,7 @@ impl Content {
         Self {
             inflate: Inflate::of(encoding).map(Box::new),
             hash: Sha256::new(),
-            first: Vec::new(),
+            first: Beginning::default(),
             bytes: 0,
             is_lost: false,
         }
@@ -70,8 +69,7 @@ impl Content {
         let Self { inflate, hash, first, bytes, .. } = self;
         let mut take = |content: &[u8]| {
             hash.update(content);
-            let wanted = SNIFFED_BYTES.saturating_sub(first.len());
-            first.extend_from_slice(content.get(..wanted).unwrap_or(content));
+            first.push(content);
             *bytes = bytes.saturating_add(content.len() as u64);
         };
         let pushed = match inflate {
@@ -97,7 +95,7 @@ impl Content {
 
     /// The media type that its first bytes tell.
     pub(super) fn media_type(&self) -> &'static str {
-        media_type::media_type(&self.first)
+        self.first.media_type()
     }
 
     /// The hash of it all, once all was taken; `None` where something is missing.
@@ -108,7 +106,7 @@ impl Content {
 
     pub(super) fn held_bytes(&self) -> usize {
         let inflate = self.inflate.as_ref().map_or(0, |inflate| inflate.held_bytes());
-        size_of::<Self>() + self.first.len() + inflate
+        size_of::<Self>() + self.first.held_bytes() + inflate
     }
 }
 

@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 use weir_contract::TransactionState;
 
 use super::lines::Lines;
-use crate::stream::content::{Content, Fault, media_type::SNIFFED_BYTES};
+use crate::stream::content::{Content, Fault, media_type::Beginning};
 
 /// What is kept of a request or response until it is written.
 #[derive(Debug, Default, Serialize, Deserialize)]
@@ -19,7 +19,7 @@ pub(super) struct Message {
     /// Bytes of the body, those that are passed over as soon as they are announced.
     pub(super) body_bytes: u64,
     /// The body's first bytes.
-    pub(super) sniffed: Vec<u8>,
+    pub(super) sniffed: Beginning,
     /// The body, where it is read.
     pub(super) content: Option<Box<Content>>,
     /// Time of the body's first byte, ns.
@@ -37,7 +37,7 @@ impl Message {
 
     /// Whether more of the body is kept for its media type: what is sniffed has to be its beginning.
     fn is_sniffed_on(&self) -> bool {
-        !self.gap && self.sniffed.len() < SNIFFED_BYTES
+        !self.gap && self.sniffed.is_wanting()
     }
 
     /// Takes the next bytes of the body.
@@ -47,8 +47,7 @@ impl Message {
         }
         self.body_bytes = self.body_bytes.saturating_add(bytes.len() as u64);
         if self.is_sniffed_on() {
-            let wanted = SNIFFED_BYTES - self.sniffed.len();
-            self.sniffed.extend_from_slice(bytes.get(..wanted).unwrap_or(bytes));
+            self.sniffed.push(bytes);
         }
         self.content.as_mut().map_or(Ok(()), |content| content.push(bytes))
     }
@@ -64,7 +63,7 @@ impl Message {
 
     pub(super) fn held_bytes(&self) -> usize {
         let content = self.content.as_ref().map_or(0, |content| content.held_bytes());
-        self.head.held_bytes() + self.trailer.held_bytes() + self.sniffed.len() + content
+        self.head.held_bytes() + self.trailer.held_bytes() + self.sniffed.held_bytes() + content
     }
 }
 

@@ -13,7 +13,6 @@ use crate::{
     cursor::{Cursor, Malformed},
     limits::{LIST_MAX, TEXT_MAX},
     output::{Output, push_wire_text},
-    stream::content::media_type::media_type,
 };
 
 /// Names of fields longer than this are none of those that a record has a place for.
@@ -88,7 +87,7 @@ impl Filler<'_> {
         self.http.request_header_count = request.head.fields;
         self.http.request_head_bytes = number(request.head.wire_bytes);
         self.http.request_content_length = request.content_length.map(number);
-        self.http.request_media_type.push_str(media_type(&request.sniffed));
+        self.http.request_media_type.push_str(request.sniffed.media_type());
         for field in request.head.fields_behind_first() {
             self.fill_request_field(&field);
         }
@@ -143,7 +142,7 @@ impl Filler<'_> {
         self.http.response_header_count = response.head.fields;
         self.http.response_head_bytes = number(response.head.wire_bytes);
         self.http.response_content_length = response.content_length.map(number);
-        self.http.response_media_type.push_str(media_type(&response.sniffed));
+        self.http.response_media_type.push_str(response.sniffed.media_type());
         if self.http.status_code == Some(101) {
             self.http.upgrade.clear();
         }
