@@ -4,6 +4,7 @@
 //! `worker` is a thread that polls, and begins anew whenever anything is in doubt.
 
 mod hanging;
+mod listener;
 pub mod metrics;
 mod outgoing;
 pub mod partition;

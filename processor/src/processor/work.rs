@@ -2,30 +2,26 @@
 
 use std::{
     collections::{BTreeMap, BTreeSet},
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    sync::Arc,
     time::{Duration, Instant, SystemTime, UNIX_EPOCH},
 };
 
 use metrics::{counter, gauge, histogram};
 use rdkafka::{
-    ClientContext, Message as _, Offset, Statistics, TopicPartitionList,
-    client::OAuthToken,
-    config::RDKafkaLogLevel,
-    consumer::{BaseConsumer, Consumer as _, ConsumerContext, ConsumerGroupMetadata},
-    error::KafkaError,
+    Message as _, Offset, TopicPartitionList,
+    consumer::{BaseConsumer, Consumer as _, ConsumerGroupMetadata},
     message::BorrowedMessage,
-    types::RDKafkaRespErr,
 };
 use weir_contract::record::Skipped;
 use weir_engine::Counters;
-use weir_service::{kafka::Reporter, random::random};
+use weir_service::random::random;
 
 use super::{
     Shared, Trouble, fingerprint, hanging,
+    listener::Listener,
     outgoing::{Outgoing, Sent},
     partition::{Commit, Failure, Message, Note, Partition, Purpose, Rules, TRIES_MAX, Taken},
     restore::{Reader, watermarks},
-    stranded,
 };
 
 /// How often a message may ask for a commit before it is taken: to be claimed, and to be begun.
@@ -33,67 +29,6 @@ const COMMITS_BEFORE: usize = 3;
 
 /// Until the first commit of partitions that were taken over: who waits for their records has waited long enough.
 const FIRST_COMMIT: Duration = Duration::from_millis(100);
-
-/// Listens to a worker's consumer: assignments come while it is polled, on the worker's own thread.
-pub(super) struct Listener {
-    reporter: Reporter,
-    packets: String,
-    work: Mutex<Work>,
-}
-
-impl Listener {
-    pub(super) fn new(shared: &Shared, work: Work) -> Self {
-        let packets = shared.topics.packets.clone();
-        Self { reporter: Reporter::new(&shared.settings.kafka), packets, work: Mutex::new(work) }
-    }
-
-    /// Why the consumer can't go on, if it can't.
-    pub(super) fn check(&self) -> Result<(), Trouble> {
-        if self.reporter.is_stranded() { Err(stranded("consumer")) } else { Ok(()) }
-    }
-
-    /// The worker's work. Never to be held while the consumer is polled or dropped.
-    pub(super) fn work(&self) -> MutexGuard<'_, Work> {
-        self.work.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-impl ClientContext for Listener {
-    const ENABLE_REFRESH_OAUTH_TOKEN: bool = Reporter::ENABLE_REFRESH_OAUTH_TOKEN;
-
-    fn log(&self, level: RDKafkaLogLevel, facility: &str, message: &str) {
-        self.reporter.log(level, facility, message);
-    }
-
-    fn error(&self, error: KafkaError, reason: &str) {
-        self.reporter.error(error, reason);
-    }
-
-    fn generate_oauth_token(&self, config: Option<&str>) -> Result<OAuthToken, Box<dyn std::error::Error>> {
-        self.reporter.generate_oauth_token(config)
-    }
-
-    fn stats(&self, statistics: Statistics) {
-        self.reporter.see(&statistics);
-        let Some(topic) = statistics.topics.get(&self.packets) else { return };
-        for partition in topic.partitions.values().filter(|partition| partition.desired && partition.hi_offset >= 0) {
-            let behind = partition.hi_offset.saturating_sub(partition.app_offset.max(0));
-            let lag = f64::from(i32::try_from(behind).unwrap_or(i32::MAX));
-            gauge!("weir_processor_lag_messages", "partition" => partition.partition.to_string()).set(lag);
-        }
-    }
-}
-
-impl ConsumerContext for Listener {
-    fn rebalance(&self, consumer: &BaseConsumer<Self>, event: RDKafkaRespErr, partitions: &mut TopicPartitionList) {
-        let mut work = self.work();
-        if event == RDKafkaRespErr::RD_KAFKA_RESP_ERR__ASSIGN_PARTITIONS {
-            work.assigned(consumer, partitions);
-        } else {
-            work.revoked(consumer);
-        }
-    }
-}
 
 /// A partition, and what metrics know of it.
 struct Held {
@@ -190,7 +125,7 @@ impl Work {
         Ok(())
     }
 
-    fn assigned(&mut self, consumer: &BaseConsumer<Listener>, partitions: &TopicPartitionList) {
+    pub(super) fn assigned(&mut self, consumer: &BaseConsumer<Listener>, partitions: &TopicPartitionList) {
         let done = if self.is_closing { Ok(None) } else { self.take_over(consumer, partitions) };
         let assigned = match done {
             Ok(Some(from)) => consumer.assign(&from).map_err(|error| Trouble::restart("consumer", error)),
@@ -259,7 +194,7 @@ impl Work {
         Ok(Some(from))
     }
 
-    fn revoked(&mut self, consumer: &BaseConsumer<Listener>) {
+    pub(super) fn revoked(&mut self, consumer: &BaseConsumer<Listener>) {
         let is_lost = consumer.assignment_lost();
         if is_lost && !self.partitions.is_empty() {
             tracing::warn!(worker = self.number, "partitions were lost to others: what was not committed is dropped");

@@ -19,9 +19,10 @@ use weir_service::kafka::STATISTICS_MS;
 
 use super::{
     Shared, Trouble,
+    listener::Listener,
     outgoing::Outgoing,
     restore::Reader,
-    work::{Lessons, Listener, Work},
+    work::{Lessons, Work},
 };
 
 /// The longest a poll waits, so that the stop flag is seen.
