@@ -27,6 +27,12 @@ pub const SECRET_KEY: &str = "test-secret-key";
 /// The region the server says it is in.
 pub const REGION: &str = "us-east-1";
 
+/// Access key and secret of a user.
+pub type User<'a> = (&'a str, &'a str);
+
+/// Who owns the bucket.
+pub const OWNER: User<'_> = (ACCESS_KEY, SECRET_KEY);
+
 /// A running server. Stopped, and its objects removed, when dropped.
 #[derive(Debug)]
 pub struct S3 {
@@ -44,7 +50,27 @@ impl S3 {
     /// Where it doesn't start; with what it wrote.
     #[must_use]
     pub fn start() -> Self {
-        Self::start_with(Vec::new())
+        Self::start_with(Scratch::new("s3"), Vec::new())
+    }
+
+    /// Starts one that knows users beside its owner, each by access key and secret. What they may do is for a policy to
+    /// say, see [`S3::ask`].
+    ///
+    /// # Panics
+    ///
+    /// Where it doesn't start; with what it wrote.
+    #[must_use]
+    pub fn start_with_users(users: &[User<'_>]) -> Self {
+        let home = Scratch::new("s3");
+        let folder = home.path().join("users");
+        std::fs::create_dir(&folder).unwrap();
+        let accounts: Vec<_> = users
+            .iter()
+            .map(|(key, secret)| format!(r#""{key}":{{"access":"{key}","secret":"{secret}","role":"user"}}"#))
+            .collect();
+        let accounts = format!(r#"{{"accessAccounts":{{{}}}}}"#, accounts.join(","));
+        std::fs::write(folder.join("users.json"), accounts).unwrap();
+        Self::start_with(home, vec!["--iam-dir".to_owned(), folder.display().to_string()])
     }
 
     /// Starts one that talks TLS, and takes the name before `domain` in the host's name for the bucket's. Its certificate
@@ -57,12 +83,12 @@ impl S3 {
     pub fn start_tls(authority: &Authority, domain: &str) -> Self {
         let identity = authority.identity(&format!("{BUCKET}.{domain}")).display().to_string();
         Self::start_with(
+            Scratch::new("s3"),
             ["--cert", &identity, "--key", &identity, "--virtual-domain", domain].map(str::to_owned).into(),
         )
     }
 
-    fn start_with(options: Vec<String>) -> Self {
-        let home = Scratch::new("s3");
+    fn start_with(home: Scratch, options: Vec<String>) -> Self {
         std::fs::create_dir_all(home.path().join("buckets").join(BUCKET)).unwrap();
         let port = free_port();
         let mut s3 = Self { process: launch(home.path(), port, &options), home, port, options };
@@ -78,6 +104,22 @@ impl S3 {
     /// The port of the endpoint on 127.0.0.1.
     pub fn port(&self) -> u16 {
         self.port
+    }
+
+    /// What the server answers to a user's request: the status, and the body behind it. The path has the bucket in it, and
+    /// is escaped as in a URL; names in its query have values.
+    ///
+    /// # Panics
+    ///
+    /// Where there is no answer.
+    pub fn ask(&self, (key, secret): User<'_>, method: &str, path: &str, body: &str) -> String {
+        let mut curl = Command::new("curl");
+        curl.args(["--silent", "--show-error", "--write-out", "%{stderr}%{http_code}", "--request", method]);
+        curl.args(["--aws-sigv4", &format!("aws:amz:{REGION}:s3"), "--user", &format!("{key}:{secret}")]);
+        curl.args(["--header", "x-amz-content-sha256: UNSIGNED-PAYLOAD", "--data-binary", body]);
+        let answer = curl.arg(format!("{}{path}", self.endpoint())).output().unwrap();
+        let [status, body] = [answer.stderr, answer.stdout].map(|text| String::from_utf8_lossy(&text).into_owned());
+        format!("{status} {body}")
     }
 
     /// The server's process, to stop, pause or kill it.

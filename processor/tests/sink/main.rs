@@ -5,6 +5,7 @@
 mod chaos;
 mod kit;
 mod once;
+mod rights;
 mod speed;
 mod store;
 mod trouble;

@@ -94,8 +94,13 @@ impl Patient {
         let mut uncertain = false;
         self.insist("put", key, || {
             // It may have happened already: asking costs less than sending the file again.
-            if uncertain && let Head::File { link, .. } = self.store.head(key)? {
-                return Ok(chain::Put::Taken(link));
+            if uncertain {
+                match self.store.head(key) {
+                    Ok(Head::File { link, .. }) => return Ok(chain::Put::Taken(link)),
+                    // S3 denies a look at what isn't there, unless one may list whatever there is (HeadObject, "Permissions").
+                    Ok(Head::Absent) | Err(Failure { kind: Kind::Denied, .. }) => {}
+                    Err(failure) => return Err(failure),
+                }
             }
             match self.store.put(key, body, link) {
                 Ok(Put::Stored) => Ok(chain::Put::Stored),
@@ -329,6 +334,14 @@ mod tests {
     #[test]
     fn a_put_that_did_not_happen_is_sent_again_after_a_look() {
         let (memory, patient) = patient(vec![Fault::Before(failure(Kind::Server))], Patience::Endless);
+        assert!(matches!(patient.put("k", b"body", &link()).unwrap(), chain::Put::Stored));
+        assert_eq!(requests(&memory), ["put k", "head k", "put k"]);
+    }
+
+    #[test]
+    fn a_put_is_sent_again_where_the_look_is_denied() {
+        let faults = vec![Fault::Before(failure(Kind::TimeOut)), Fault::Before(failure(Kind::Denied))];
+        let (memory, patient) = patient(faults, Patience::UntilRefused);
         assert!(matches!(patient.put("k", b"body", &link()).unwrap(), chain::Put::Stored));
         assert_eq!(requests(&memory), ["put k", "head k", "put k"]);
     }
