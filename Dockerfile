@@ -4,15 +4,16 @@
 #     docker build --target agent --tag weir-agent:0.1.0 .
 #     docker buildx build --platform linux/amd64,linux/arm64 --target weir .
 #
-# The programs are linked statically with musl, so that there is no base image to keep up to date. What that costs: with
-# musl's memcpy decoding takes half as much processor time again as with glibc's, as `cargo build --release` links. With
-# `--build-arg PROGRAMS=prebuilt` they are those that `scripts/static.sh target/image` made.
+# The programs are linked statically, with glibc too, so that there is no base image to keep up to date. For another
+# platform they are built by the compilers of this one. With `--build-arg PROGRAMS=prebuilt` they are those that
+# `scripts/static.sh target/image` made.
 ARG PROGRAMS=build
 
-FROM rust:1.95-bookworm AS build
+FROM --platform=$BUILDPLATFORM rust:1.95-bookworm AS build
+ARG TARGETARCH
 WORKDIR /weir
 COPY . .
-RUN scripts/static.sh /programs
+RUN case "$TARGETARCH" in arm64) export ARCH=aarch64 ;; amd64) export ARCH=x86_64 ;; esac; scripts/static.sh /programs
 
 FROM scratch AS prebuilt
 COPY target/image /programs
@@ -21,6 +22,8 @@ FROM ${PROGRAMS} AS programs
 
 FROM scratch AS base
 COPY --from=programs /programs/ca-certificates.crt /etc/ssl/certs/ca-certificates.crt
+COPY --from=programs /programs/licences /usr/share/licences
+COPY LICENSE NOTICE /usr/share/licences/
 ENV SSL_CERT_FILE=/etc/ssl/certs/ca-certificates.crt
 ARG VERSION=0.1.0
 ARG REVISION=unknown

@@ -1,6 +1,8 @@
 #!/usr/bin/env bash
-# Makes a release of the commit that is checked out, for this machine's architecture: an archive of each program, static and
-# with what it is made of (CycloneDX), and checksums. They go to FOLDER: scripts/release.sh [FOLDER]
+# Makes a release of the commit that is checked out: an archive of each program, static and with what it is made of
+# (CycloneDX), and checksums. They go to FOLDER: scripts/release.sh [FOLDER]
+#
+# It is for machines of this one's architecture, or of that in ARCH: aarch64 or x86_64.
 #
 # Whoever builds the same commit with the same compilers gets the same bytes, wherever the checkout is. With CHECK=1 it is
 # built twice, from two folders, and compared.
@@ -8,7 +10,7 @@ source "$(dirname "${BASH_SOURCE[0]}")/common.sh"
 
 folder=${1:-$target/dist}
 need_build_tools
-need_packages musl-tools xz-utils
+need_packages xz-utils
 [[ -z $(git status --porcelain) ]] || fail "there are changes that are in no commit: a release must be of one"
 
 say "Licences, bans and sources of dependencies"
@@ -27,7 +29,7 @@ export SOURCE_DATE_EPOCH
 export CARGO_TARGET_DIR=/var/tmp/weir-release
 cargo_home=$(realpath "${CARGO_HOME:-$HOME/.cargo}")
 version=$(sed -n '/^\[workspace.package\]/,/^$/ s/^version = "\(.*\)"/\1/p' Cargo.toml)
-platform=$(uname -m)-linux-musl
+platform=${ARCH:-$(uname -m)}-linux
 commit=$(git rev-parse HEAD)
 
 # Builds the commit in a folder of its own, $1, into archives in $2.
@@ -49,6 +51,7 @@ build() {
         local name=$program-$version-$platform
         mkdir "$checkout/$name"
         cp "$checkout/programs/$program" "$checkout/programs/$program.cdx.json" LICENSE NOTICE "$checkout/$name/"
+        cp -r "$checkout/programs/licences" "$checkout/$name/"
         tar --create --directory "$checkout" --sort=name --mtime="@$SOURCE_DATE_EPOCH" --owner=0 --group=0 \
             --numeric-owner --mode=u=rwX,go=rX "$name" | xz --threads=1 >"$archives/$name.tar.xz"
     done

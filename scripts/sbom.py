@@ -1,17 +1,15 @@
 #!/usr/bin/env python3
-"""Prints what a static program is made of, as CycloneDX 1.5: scripts/sbom.py PACKAGE [LIBPCAP_VERSION]
+"""Prints what a static program is made of, as CycloneDX 1.5: scripts/sbom.py PACKAGE TARGET ["NAME VERSION LICENCE" …]
 
-The crates that it is built of and with, their licences, and libpcap. The C libraries of crates are named as those
-crates are: OpenSSL by openssl-src, librdkafka by rdkafka-sys, zstd by zstd-sys, zlib by libz-sys.
+The crates that it is built of and with, their licences, and the libraries that are named. The C libraries of crates are
+named as those crates are: OpenSSL by openssl-src, librdkafka by rdkafka-sys, zstd by zstd-sys, zlib by libz-sys.
 """
 
 import json
-import platform
 import subprocess
 import sys
 
-package = sys.argv[1]
-target = f"{platform.machine()}-unknown-linux-musl"
+package, target, *libraries = sys.argv[1:]
 command = ["cargo", "tree", "--locked", "--package", package, "--features", "weir-service/static", "--target", target]
 command += ["--edges", "normal,build", "--prefix", "none", "--format", "{p}|{l}|{r}"]
 lines = sorted(set(subprocess.run(command, check=True, capture_output=True, text=True).stdout.splitlines()))
@@ -34,11 +32,11 @@ def component(line):
 components = {entry["bom-ref"]: entry for entry in map(component, lines)}
 subject = next(entry for entry in components.values() if entry["name"] == package)
 del components[subject["bom-ref"]]
-if len(sys.argv) > 2:
-    version = sys.argv[2]
-    licences = [{"expression": "BSD-3-Clause"}]
-    libpcap = {"type": "library", "name": "libpcap", "version": version, "bom-ref": f"pkg:generic/libpcap@{version}"}
-    components["libpcap"] = libpcap | {"purl": libpcap["bom-ref"], "licenses": licences}
+for library in libraries:
+    name, version, licence = library.split(" ", 2)
+    purl = f"pkg:generic/{name}@{version}"
+    entry = {"type": "library", "name": name, "version": version, "bom-ref": purl, "purl": purl}
+    components[name] = entry | {"licenses": [{"expression": licence}]}
 
 document = {"bomFormat": "CycloneDX", "specVersion": "1.5", "version": 1}
 document["metadata"] = {"component": subject | {"type": "application"}}

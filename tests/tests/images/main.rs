@@ -74,6 +74,14 @@ impl Root {
         self
     }
 
+    /// With a file in it.
+    fn with_file(self, path: &str, text: &str) -> Self {
+        let path = self.folder.join(path);
+        std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+        std::fs::write(path, text).unwrap();
+        self
+    }
+
     /// With a folder of this machine in it.
     fn with(mut self, from: &Path, to: &'static str, options: &'static str) -> Self {
         std::fs::create_dir_all(self.folder.join(to)).unwrap();
@@ -231,5 +239,52 @@ fn weir_decodes_as_a_user_without_any_capability() {
         let refused = weir(&["decode", "/captures/dns-odd.pcap", "--out", "/records"]);
         let words = String::from_utf8(refused.stderr).unwrap();
         assert!(!refused.status.success() && words.contains("Read-only file system"), "{words}");
+    });
+}
+
+/// Answers questions for addresses: 127.0.0.1 is that of one name, and others are not known.
+fn serve_names(socket: &UdpSocket, known: &[u8]) {
+    let mut buffer = [0; 512];
+    while let Ok((length, from)) = socket.recv_from(&mut buffer) {
+        // A header, labels, and four bytes of type and class (RFC 1035 §4.1); resolvers add options behind.
+        let end = 12 + buffer[12..length].iter().position(|&byte| byte == 0).unwrap() + 5;
+        let is_known = buffer[12..end - 4] == *known;
+        let is_ipv4 = buffer[end - 4..end - 2] == [0, 1];
+        let [answers, code] = if is_known { [u8::from(is_ipv4), 0] } else { [0, 3] };
+        let mut answer = [&buffer[..2], &[0x81, 0x80 | code, 0, 1, 0, answers, 0, 0, 0, 0], &buffer[12..end]].concat();
+        if answers > 0 {
+            answer.extend([0xc0, 12, 0, 1, 0, 1, 0, 0, 0, 60, 0, 4, 127, 0, 0, 1]);
+        }
+        socket.send_to(&answer, from).unwrap();
+    }
+}
+
+#[test]
+fn brokers_are_found_by_name_as_in_a_pod() {
+    in_namespace("brokers_are_found_by_name_as_in_a_pod", || {
+        // Who has no address but the loopback's gets none of others.
+        assert!(ip("link set lo up") && ip("address add 192.0.2.1/24 dev wa"));
+        let socket = UdpSocket::bind("127.0.0.1:53").unwrap();
+        std::thread::spawn(move || serve_names(&socket, b"\x05kafka\x04data\x03svc\x04test\x00"));
+        let kafka = Kafka::start();
+        // No plugin for names is to be had, and none is needed.
+        let root = Root::of("weir", "ROOT_OF_WEIR")
+            .with_file("etc/resolv.conf", "nameserver 127.0.0.1\nsearch data.svc.test svc.test\noptions ndots:5\n")
+            .with_file("etc/hosts", "127.0.0.1 broker\n")
+            .with_file(
+                "etc/nsswitch.conf",
+                "hosts: resolve [!UNAVAIL=return] files mdns4_minimal [NOTFOUND=return] dns\n",
+            );
+        let port = kafka.bootstrap().rsplit_once(':').unwrap().1.to_owned();
+        for name in ["kafka", "kafka.data", "kafka.data.svc.test", "broker"] {
+            let brokers = format!("{name}:{port}");
+            let arguments = ["topics", "create", "--replication", "1", "--partitions", "2", "--records", "dns"];
+            let made = root.command(&USER, &[&arguments[..], &["--brokers", &brokers]].concat()).output().unwrap();
+            assert!(made.status.success(), "{name}: {made:?}");
+        }
+        let arguments = ["topics", "create", "--brokers", &format!("nowhere:{port}")];
+        let failed = root.command(&USER, &arguments).output().unwrap();
+        let words = String::from_utf8(failed.stderr).unwrap();
+        assert!(!failed.status.success() && words.contains("resolve"), "{words}");
     });
 }
