@@ -3,11 +3,13 @@
 //! [`partition`] decides, without Kafka; `work` does what it says in one transaction after another; a
 //! `worker` is a thread that polls, and begins anew whenever anything is in doubt.
 
+mod evidence;
 mod hanging;
 mod listener;
 pub mod metrics;
 mod outgoing;
 pub mod partition;
+mod partitions;
 #[cfg(test)]
 mod poison_tests;
 mod restore;
@@ -15,6 +17,7 @@ mod settings;
 pub mod sink;
 pub mod state;
 mod topics;
+mod transaction;
 mod work;
 mod worker;
 

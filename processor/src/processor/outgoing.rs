@@ -13,7 +13,7 @@ use rdkafka::{
     config::{ClientConfig, RDKafkaLogLevel},
     consumer::{Consumer as _, ConsumerGroupMetadata},
     error::{KafkaError, KafkaResult, RDKafkaErrorCode},
-    message::DeliveryResult,
+    message::{DeliveryResult, Header, OwnedHeaders},
     producer::{BaseProducer, BaseRecord, Producer as _, ProducerContext},
 };
 use weir_contract::{
@@ -24,9 +24,12 @@ use weir_service::kafka::{Reporter, STATISTICS_MS};
 
 use super::{
     Shared, Trouble,
+    partitions::list,
     restore::Reader,
     sink::{Outbox, TooLarge},
     stranded,
+    topics::{Topic, Topics},
+    transaction::{self, Name, Written},
 };
 use crate::privacy::Rewriter;
 
@@ -78,9 +81,12 @@ impl ProducerContext for Listener {
 /// What a worker writes, in transactions.
 pub(super) struct Outgoing {
     shared: Arc<Shared>,
+    /// The worker in whose name it writes.
+    owner: String,
     producer: BaseProducer<Listener>,
     /// A transaction has begun.
     is_open: bool,
+    written: Written,
     /// What went wrong with it; it is not to be committed.
     trouble: Option<Trouble>,
     until_poll: u32,
@@ -96,14 +102,14 @@ pub(super) struct Outgoing {
 }
 
 impl Outgoing {
-    /// A producer that has put an end to whatever the one before of the same transactional id had begun, as far as its
+    /// A producer that has put an end to whatever the one before in the name of this worker had begun, as far as its
     /// coordinator knows.
-    pub(super) fn start(shared: &Arc<Shared>, id: &str) -> Result<Self, Trouble> {
+    pub(super) fn start(shared: &Arc<Shared>, owner: &str) -> Result<Self, Trouble> {
         let settings = &shared.settings;
         let mut client: ClientConfig = shared.client.clone();
         let transaction_ms = settings.transaction_timeout.as_millis().to_string();
         client
-            .set("transactional.id", id)
+            .set("transactional.id", shared.transactional_id(owner))
             .set("transaction.timeout.ms", &transaction_ms)
             .set("message.timeout.ms", &transaction_ms)
             .set("enable.idempotence", "true")
@@ -123,8 +129,10 @@ impl Outgoing {
             .map_err(|error| Trouble::Fatal(format!("a producer can't be made: {error}")))?;
         let outgoing = Self {
             shared: Arc::clone(shared),
+            owner: owner.to_owned(),
             producer,
             is_open: false,
+            written: Written::new(),
             trouble: None,
             until_poll: RECORDS_BETWEEN_POLLS,
             records: vec![0; RecordType::all().len()],
@@ -165,8 +173,44 @@ impl Outgoing {
         self.trouble.clone().map_or(Ok(()), Err)
     }
 
-    /// Adds a message to the transaction. Waits while the producer has too many.
-    pub(super) fn send(&mut self, topic: &str, partition: u32, key: Option<&[u8]>, value: Option<&[u8]>) -> Sent {
+    /// The number of the transaction that is open, or else of the next.
+    pub(super) fn transaction(&self) -> u64 {
+        self.written.number()
+    }
+
+    /// The partitions that the transaction has written to.
+    pub(super) fn written(&self) -> TopicPartitionList {
+        let topics = &self.shared.topics;
+        let written = Topics::all().filter_map(|topic| {
+            let (name, _) = topics.of(topic)?;
+            Some(self.written.partitions(topic).map(move |partition| (name, partition)))
+        });
+        list(written.flatten())
+    }
+
+    /// Adds a message to the transaction, for the partition of that number among as many as the topic has. Waits while
+    /// the producer has too many.
+    pub(super) fn send(&mut self, topic: Topic, partition: u32, key: Option<&[u8]>, value: Option<&[u8]>) -> Sent {
+        let shared = Arc::clone(&self.shared);
+        let Some((name, count)) = shared.topics.of(topic) else { return Sent::Done };
+        let partition = partition % count.max(1);
+        let is_first = self.written.enter(topic, partition);
+        let header = is_first.then(|| Name::to_header(&self.owner, self.transaction()));
+        let sent = self.produce(name, partition, key, value, header.as_deref());
+        if is_first && sent == Sent::TooLarge {
+            self.written.withdraw(topic, partition);
+        }
+        sent
+    }
+
+    fn produce(
+        &mut self,
+        topic: &str,
+        partition: u32,
+        key: Option<&[u8]>,
+        value: Option<&[u8]>,
+        transaction: Option<&str>,
+    ) -> Sent {
         self.begin();
         if self.trouble.is_some() {
             return Sent::Done;
@@ -175,6 +219,9 @@ impl Outgoing {
         let mut record = BaseRecord::<[u8], [u8]>::to(topic).partition(number);
         record.key = key;
         record.payload = value;
+        record.headers = transaction.map(|name| {
+            OwnedHeaders::new_with_capacity(1).insert(Header { key: transaction::HEADER, value: Some(name) })
+        });
         let mut waits_since = None;
         loop {
             let (error, unsent) = match self.producer.send(record) {
@@ -216,17 +263,23 @@ impl Outgoing {
         self.insist(limit, patience, || producer.flush(WAIT))?;
         self.insist(limit, patience, || producer.send_offsets_to_transaction(offsets, group, WAIT))?;
         self.insist(None, patience, || producer.commit_transaction(WAIT))?;
-        self.is_open = false;
+        self.end();
         self.count();
         Ok(())
     }
 
     /// Gives up the transaction, if one is open, so that readers need not wait for its end.
     pub(super) fn abort(&mut self) {
-        if std::mem::take(&mut self.is_open) {
+        if self.is_open {
             // Whoever comes next with this name aborts it otherwise.
             let _ = self.producer.abort_transaction(WAIT);
+            self.end();
         }
+    }
+
+    fn end(&mut self) {
+        self.is_open = false;
+        self.written.end();
     }
 
     /// Ends what this producer, or the one before of its name, may have open in some partitions, whatever its
@@ -241,7 +294,7 @@ impl Outgoing {
         for of in partitions.elements() {
             // A topic that is compacted takes none without a key; records have none.
             let key = (of.topic() == shared.topics.state).then_some(&b"end"[..]);
-            self.send(of.topic(), u32::try_from(of.partition()).unwrap_or(u32::MAX), key, None);
+            self.produce(of.topic(), u32::try_from(of.partition()).unwrap_or(u32::MAX), key, None, None);
         }
         let group = reader.committed.group_metadata().ok_or_else(|| Trouble::Fatal("there is no group".to_owned()))?;
         if let Ending::Commit(offsets) = ending {
@@ -258,7 +311,7 @@ impl Outgoing {
         self.insist(limit, patience, || producer.flush(WAIT))?;
         self.insist(limit, patience, || producer.send_offsets_to_transaction(&offsets, &group, WAIT))?;
         self.insist(limit, patience, || producer.abort_transaction(WAIT))?;
-        self.is_open = false;
+        self.end();
         Ok(())
     }
 
@@ -299,14 +352,15 @@ impl Outgoing {
 
     /// Adds a record, in the form in which it is to be read, to the transaction.
     fn add_record(&mut self, partition: u32, record_type: RecordType, bytes: &[u8]) -> Result<(), TooLarge> {
-        let shared = Arc::clone(&self.shared);
-        let Some((topic, count)) = shared.topics.of(record_type) else { return Ok(()) };
+        if self.shared.topics.of(Topic::Records(record_type)).is_none() {
+            return Ok(());
+        }
         self.until_poll -= 1;
         if self.until_poll == 0 {
             self.until_poll = RECORDS_BETWEEN_POLLS;
             self.producer.poll(Duration::ZERO);
         }
-        if self.send(topic, partition % count, None, Some(bytes)) == Sent::TooLarge {
+        if self.send(Topic::Records(record_type), partition, None, Some(bytes)) == Sent::TooLarge {
             counter!("weir_processor_oversize_records_total", "type" => record_type.name()).increment(1);
             return Err(TooLarge);
         }
@@ -388,9 +442,7 @@ impl Outbox for Outgoing {
             letter.reason
         );
         self.letters += 1;
-        let shared = Arc::clone(&self.shared);
-        let partition = letter.partition % shared.topics.dead_letter_count.max(1);
-        self.send(&shared.topics.dead_letter, partition, None, Some(&letter.encode_to_vec()));
+        self.send(Topic::DeadLetters, letter.partition, None, Some(&letter.encode_to_vec()));
     }
 
     fn shared_name(&mut self, sensor: &str) {

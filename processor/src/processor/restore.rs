@@ -11,13 +11,23 @@ use rdkafka::{
     Message as _, Offset, TopicPartitionList,
     consumer::{BaseConsumer, Consumer as _, ConsumerContext},
     error::{KafkaError, KafkaResult},
+    message::BorrowedMessage,
 };
 use weir_service::kafka::Reporter;
 
-use super::{Shared, Trouble, hanging, state::Kept};
+use super::{Shared, Trouble, hanging, partitions::name_of, state::Kept};
 
 /// How long one question to brokers may take.
 pub(super) const ASK: Duration = Duration::from_secs(5);
+
+/// What else of a partition is to be shown.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Wanted {
+    /// The next message.
+    More,
+    /// Nothing.
+    NoMore,
+}
 
 /// Reads partitions of `weir-state`, and asks how far any partition is. The answer to a question waits for a fetch on
 /// the same connection, half a second where nothing comes: so the worker's own consumer is not asked.
@@ -73,25 +83,58 @@ impl Reader {
         self.read_from(&self.committed, &from)
     }
 
-    /// Reads partitions to their ends, as one of the consumers sees them.
+    /// Reads partitions of `weir-state` to their ends, as one of the consumers sees them.
     pub(super) fn read_from(
         &self,
         consumer: &BaseConsumer<Reporter>,
         from: &TopicPartitionList,
     ) -> Result<BTreeMap<u32, Kept>, Trouble> {
-        let topic = &self.shared.topics.state;
-        let mut unread: BTreeSet<i32> = from.elements().iter().map(|of| of.partition()).collect();
-        let numbers = unread.iter().filter_map(|&partition| u32::try_from(partition).ok());
+        let numbers = from.elements().into_iter().filter_map(|of| u32::try_from(of.partition()).ok());
         let mut kept: BTreeMap<u32, Kept> = numbers.map(|number| (number, Kept::default())).collect();
+        self.for_each(consumer, from, |message| {
+            let of = u32::try_from(message.partition()).ok().and_then(|number| kept.get_mut(&number));
+            if let Some(of) = of {
+                of.read(message.key().unwrap_or_default(), message.payload());
+            }
+            Wanted::More
+        })?;
+        Ok(kept)
+    }
+
+    /// Shows the messages of partitions, as one of the consumers sees them, to their ends or as far as they are wanted.
+    pub(super) fn for_each(
+        &self,
+        consumer: &BaseConsumer<Reporter>,
+        from: &TopicPartitionList,
+        mut see: impl FnMut(&BorrowedMessage<'_>) -> Wanted,
+    ) -> Result<(), Trouble> {
+        let topics: BTreeSet<String> = from.elements().iter().map(|of| of.topic().to_owned()).collect();
+        for topic in topics {
+            // One topic after the other: rdkafka does not tell which one's partition is at its end.
+            let mut from_here = TopicPartitionList::new();
+            for of in from.elements_for_topic(&topic) {
+                from_here.add_partition_offset(&topic, of.partition(), of.offset()).map_err(failed)?;
+            }
+            self.for_each_of_topic(consumer, &from_here, &mut see)?;
+        }
+        Ok(())
+    }
+
+    fn for_each_of_topic(
+        &self,
+        consumer: &BaseConsumer<Reporter>,
+        from: &TopicPartitionList,
+        mut see: impl FnMut(&BorrowedMessage<'_>) -> Wanted,
+    ) -> Result<(), Trouble> {
+        let mut unread: BTreeSet<i32> = from.elements().iter().map(|of| of.partition()).collect();
         consumer.assign(from).map_err(failed)?;
         let mut heard = Instant::now();
         while !unread.is_empty() {
             match consumer.poll(Duration::from_millis(100)) {
                 Some(Ok(message)) => {
                     heard = Instant::now();
-                    let of = u32::try_from(message.partition()).ok().and_then(|number| kept.get_mut(&number));
-                    if let Some(of) = of {
-                        of.read(message.key().unwrap_or_default(), message.payload());
+                    if unread.contains(&message.partition()) && see(&message) == Wanted::NoMore {
+                        unread.remove(&message.partition());
                     }
                 }
                 Some(Err(KafkaError::PartitionEOF(partition))) => {
@@ -100,13 +143,13 @@ impl Reader {
                 Some(Err(error)) => return Err(failed(error)),
                 None if self.shared.is_stopped() => return Err(Trouble::Stopped),
                 None if heard.elapsed() > self.patience() => {
-                    return Err(Trouble::restart("restore", format!("{topic} can't be read to its end")));
+                    let what = format!("{} can't be read to its end", name_of(from));
+                    return Err(Trouble::restart("restore", what));
                 }
                 None => {}
             }
         }
-        consumer.unassign().map_err(failed)?;
-        Ok(kept)
+        consumer.unassign().map_err(failed)
     }
 
     /// Waits until all is committed or aborted that was there before `end`; where the partition begins.

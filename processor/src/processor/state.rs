@@ -1,6 +1,6 @@
 //! What `weir-state` holds for one partition: its progress, and a snapshot of its engine in chunks.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use prost::Message as _;
 use weir_contract::record::{Progress, SnapshotChunk, SnapshotPointer};
@@ -71,6 +71,8 @@ fn chunk_key(index: u32) -> Vec<u8> {
 pub struct Kept {
     progress: Option<Vec<u8>>,
     chunks: BTreeMap<u32, Vec<u8>>,
+    /// The transactions that wrote progress, as far back as the log goes.
+    pub transactions: BTreeSet<u64>,
     /// Messages whose key means nothing here.
     pub unknown: u64,
 }
@@ -80,6 +82,8 @@ impl Kept {
     pub fn read(&mut self, key: &[u8], value: Option<&[u8]>) {
         let value = value.map(<[u8]>::to_vec);
         if key == PROGRESS {
+            let progress = value.as_deref().and_then(|value| Progress::decode(value).ok());
+            self.transactions.extend(progress.map(|progress| progress.transaction));
             self.progress = value;
             return;
         }

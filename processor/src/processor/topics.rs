@@ -25,30 +25,53 @@ use super::{Settings, outgoing::MESSAGE_MAX, restore::ASK};
 /// How long until brokers that did not answer are asked again.
 const AGAIN: Duration = Duration::from_secs(1);
 
+/// One that a processor writes to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Topic {
+    /// `weir-state`.
+    State,
+    /// `weir-dead-letter`.
+    DeadLetters,
+    /// A record type's.
+    Records(RecordType),
+}
+
 /// Names and sizes of the topics, which stay as they are while the process lives.
 #[derive(Debug, Clone)]
 pub(super) struct Topics {
     pub(super) packets: String,
     pub(super) partition_count: u32,
     pub(super) state: String,
-    pub(super) dead_letter: String,
-    pub(super) dead_letter_count: u32,
+    dead_letter: String,
+    dead_letter_count: u32,
     /// Name and partitions of each selected record type's topic.
     records: Vec<Option<(String, u32)>>,
 }
 
 impl Topics {
-    /// The topic of a record type and its number of partitions.
-    pub(super) fn of(&self, record_type: RecordType) -> Option<(&str, u32)> {
-        let (name, count) = self.records.get(record_type.index())?.as_ref()?;
-        Some((name, *count))
+    /// Name and number of partitions of a topic; `None` of record types that are not selected.
+    pub(super) fn of(&self, topic: Topic) -> Option<(&str, u32)> {
+        match topic {
+            Topic::State => Some((&self.state, self.partition_count)),
+            Topic::DeadLetters => Some((&self.dead_letter, self.dead_letter_count)),
+            Topic::Records(record_type) => {
+                let (name, count) = self.records.get(record_type.index())?.as_ref()?;
+                Some((name, *count))
+            }
+        }
+    }
+
+    /// All that a processor writes to.
+    pub(super) fn all() -> impl Iterator<Item = Topic> {
+        let records = RecordType::all().iter().map(|info| Topic::Records(info.record_type));
+        [Topic::State, Topic::DeadLetters].into_iter().chain(records)
     }
 
     /// All partitions that a processor writes to.
     pub(super) fn written(&self) -> impl Iterator<Item = (&str, u32)> {
-        let records = self.records.iter().flatten().map(|(name, count)| (name.as_str(), *count));
-        let others = [(self.state.as_str(), self.partition_count), (self.dead_letter.as_str(), self.dead_letter_count)];
-        others.into_iter().chain(records).flat_map(|(name, count)| (0..count).map(move |number| (name, number)))
+        Self::all()
+            .filter_map(|topic| self.of(topic))
+            .flat_map(|(name, count)| (0..count).map(move |number| (name, number)))
     }
 }
 

@@ -14,7 +14,6 @@ use rdkafka::{
 };
 use weir_contract::record::Skipped;
 use weir_engine::Counters;
-use weir_service::random::random;
 
 use super::{
     Shared, Trouble, fingerprint, hanging,
@@ -22,6 +21,7 @@ use super::{
     outgoing::{Outgoing, Sent},
     partition::{Commit, Failure, Message, Note, Partition, Purpose, Rules, TRIES_MAX, Taken},
     restore::{Reader, watermarks},
+    topics::Topic,
 };
 
 /// How often a message may ask for a commit before it is taken: to be claimed, and to be begun.
@@ -312,7 +312,7 @@ impl Work {
         let now = self.shared.now();
         self.committed_at = now;
         let snapshot_of = self.next_snapshot(now);
-        let transaction = random();
+        let transaction = self.outgoing.transaction();
         let mut commits: Vec<(u32, Commit)> = Vec::new();
         let mut offsets = TopicPartitionList::new();
         for (&number, held) in &mut self.partitions {
@@ -323,8 +323,9 @@ impl Work {
             };
             let Some(commit) = held.partition.commit(purpose, transaction, &mut self.outgoing) else { continue };
             for entry in &commit.entries {
-                let state = &self.shared.topics.state;
-                if self.outgoing.send(state, number, Some(&entry.key), entry.value.as_deref()) == Sent::TooLarge {
+                let sent = self.outgoing.send(Topic::State, number, Some(&entry.key), entry.value.as_deref());
+                if sent == Sent::TooLarge {
+                    let state = &self.shared.topics.state;
                     return Err(Trouble::Fatal(format!(
                         "partition {number}: what {state} has to keep does not fit into a message; are there thousands of sensors?"
                     )));
@@ -340,9 +341,10 @@ impl Work {
             return Ok(());
         }
         let begun = Instant::now();
+        let written = self.outgoing.written();
         self.outgoing.commit(&offsets, group)?;
         self.lessons.committed = Some(offsets);
-        hanging::wait_for_markers(&self.shared, &self.reader, commits.iter().map(|(number, _)| *number))?;
+        hanging::wait_for_markers(&self.shared, &self.reader, &written)?;
         self.lessons.committed = None;
         let latency = begun.elapsed();
         histogram!("weir_processor_transaction_seconds").record(latency);

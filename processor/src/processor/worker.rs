@@ -78,7 +78,7 @@ fn live(shared: &Arc<Shared>, number: u32, lessons: &mut Lessons) -> Result<(), 
     let settings = &shared.settings;
     let name = format!("{}-{number}", settings.instance);
     // First of all: it ends what the worker of that name before had begun.
-    let outgoing = Outgoing::start(shared, &shared.transactional_id(&name))?;
+    let outgoing = Outgoing::start(shared, &name)?;
     let reader = Reader::start(shared)?;
     let work = Work::new(shared, number, outgoing, reader, std::mem::take(lessons));
     let session_ms = settings.session_timeout.as_millis();
