@@ -17,10 +17,11 @@
 //!   A transactional id of its own for each life would not do: nobody would be left to end the transaction, and readers
 //!   would wait for it for ever. Nor would it do to write to `weir-state` before all else in each transaction: whoever
 //!   restores a partition would wait instead of going on, at the price of a round trip, but nothing would end.
+//! - When it takes over partitions it notes what is open, goes on, and looks again ([`Watch`]): who left it may be gone.
 //!
 //! How it ends them is not ours to choose: the coordinator decided once, and some partitions may have been told. The
 //! worker itself may have heard of a commit, and knows it in its next life, unless the process died. Else the log tells
-//! ([`evidence`](super::evidence)): the first message that a transaction writes to each partition has its name in a
+//! ([`evidence`]): the first message that a transaction writes to each partition has its name in a
 //! header, so a commit is found wherever one marker came. What was committed there is committed in the other partitions
 //! too, for which each has to be given a message: one without a value, which is no record. What was committed nowhere is
 //! aborted.
@@ -33,6 +34,7 @@ use std::{
 
 use metrics::counter;
 use rdkafka::TopicPartitionList;
+use weir_service::random::random;
 
 use super::{
     Shared, Trouble, evidence,
@@ -47,8 +49,14 @@ const AGAIN: Duration = Duration::from_millis(5);
 /// The same where transactions of others may be open, which end with their commits.
 const AGAIN_LATER: Duration = Duration::from_millis(50);
 
+/// The same while a worker goes on.
+const LOOKED_AGAIN: Duration = Duration::from_secs(1);
+
 /// Brokers look for transactions past their time-out every 10 s, unless they are told otherwise.
 const LOOKED_FOR: Duration = Duration::from_secs(15);
+
+/// Time over which workers take turns.
+const TURNS: Duration = Duration::from_secs(8);
 
 /// How long a transaction may be open that nobody has left open.
 pub(super) fn longest(shared: &Shared) -> Duration {
@@ -93,7 +101,7 @@ pub(super) fn settle(
     let own = format!("{}-{worker}", shared.settings.instance);
     // What others have open meanwhile ends with their commits.
     let mut own_at = Some(2 * shared.settings.commit_interval.0);
-    let mut others_at = Some(longest(shared));
+    let mut others_at = Some(turn(shared));
     loop {
         open = reader.ask(|| still_open(&reader.committed, &open))?;
         if open.count() == 0 {
@@ -113,12 +121,7 @@ pub(super) fn settle(
             }
         }
         if others_at.take_if(|at| begun.elapsed() > *at).is_some() {
-            for hung in evidence::find(shared, reader, &open)? {
-                let Some(owner) = hung.owner().filter(|owner| *owner != own) else { continue };
-                let ending = evidence::ending(shared, reader, &hung)?;
-                tell_end(worker, owner, &ending, &hung.partitions);
-                Outgoing::start(shared, owner)?.end_in(&hung.partitions, &ending, reader)?;
-            }
+            end_others(shared, worker, reader, &open)?;
         }
         if begun.elapsed() > 2 * longest(shared) {
             let what = format!(
@@ -132,6 +135,56 @@ pub(super) fn settle(
         }
         thread::sleep(AGAIN_LATER);
     }
+}
+
+/// How long until a worker ends what hangs of others: not all workers at once, or they would fence one another.
+fn turn(shared: &Shared) -> Duration {
+    longest(shared) + TURNS.mul_f64(f64::from(u16::try_from(random() % 1000).unwrap_or_default()) / 1000.0)
+}
+
+/// What was open in any topic when partitions were taken over. Whoever left it open may be gone for good, and readers
+/// would wait for it for ever.
+pub(super) struct Watch {
+    open: TopicPartitionList,
+    looked: Instant,
+    ends_at: Instant,
+}
+
+impl Watch {
+    pub(super) fn begin(shared: &Shared, reader: &Reader) -> Result<Self, Trouble> {
+        let written = list(shared.topics.written());
+        let open = reader.ask(|| ends(&reader.any, &written))?;
+        Ok(Self { open, looked: Instant::now(), ends_at: Instant::now() + turn(shared) })
+    }
+
+    /// Looks again if it is time, and ends what hangs; whether all is over.
+    pub(super) fn is_over(&mut self, shared: &Arc<Shared>, worker: u32, reader: &Reader) -> Result<bool, Trouble> {
+        if self.looked.elapsed() < LOOKED_AGAIN {
+            return Ok(false);
+        }
+        self.looked = Instant::now();
+        self.open = reader.ask(|| still_open(&reader.committed, &self.open))?;
+        if self.open.count() == 0 {
+            return Ok(true);
+        }
+        if Instant::now() > self.ends_at {
+            self.ends_at = Instant::now() + turn(shared);
+            end_others(shared, worker, reader, &self.open)?;
+        }
+        Ok(false)
+    }
+}
+
+/// Ends what hangs of others.
+fn end_others(shared: &Arc<Shared>, worker: u32, reader: &Reader, open: &TopicPartitionList) -> Result<(), Trouble> {
+    let own = format!("{}-{worker}", shared.settings.instance);
+    for hung in evidence::find(shared, reader, open)? {
+        let Some(owner) = hung.owner().filter(|owner| *owner != own) else { continue };
+        let ending = evidence::ending(shared, reader, &hung)?;
+        tell_end(worker, owner, &ending, &hung.partitions);
+        Outgoing::start(shared, owner)?.end_in(&hung.partitions, &ending, reader)?;
+    }
+    Ok(())
 }
 
 fn tell_end(worker: u32, of: &str, ending: &Ending, open: &TopicPartitionList) {

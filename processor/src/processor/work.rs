@@ -16,7 +16,8 @@ use weir_contract::record::Skipped;
 use weir_engine::Counters;
 
 use super::{
-    Shared, Trouble, fingerprint, hanging,
+    Shared, Trouble, fingerprint,
+    hanging::{self, Watch},
     listener::Listener,
     outgoing::{Outgoing, Sent},
     partition::{Commit, Failure, Message, Note, Partition, Purpose, Rules, TRIES_MAX, Taken},
@@ -64,6 +65,8 @@ pub(super) struct Work {
     /// What went wrong where nobody could be told.
     trouble: Option<Trouble>,
     lessons: Lessons,
+    /// What others had open when partitions were taken over.
+    watch: Option<Watch>,
     is_closing: bool,
     committed_at: Duration,
     interval: Duration,
@@ -104,6 +107,7 @@ impl Work {
             group: None,
             trouble: None,
             lessons,
+            watch: None,
             is_closing: false,
             committed_at: shared.now(),
             interval: settings.commit_interval.0,
@@ -187,6 +191,7 @@ impl Work {
             let told = *partition.counters();
             self.partitions.insert(number, Held { partition, told, since: begun, was_live: false });
         }
+        self.watch = Some(Watch::begin(&self.shared, &self.reader)?);
         self.group = group;
         counter!("weir_processor_rebalances_total").increment(1);
         histogram!("weir_processor_restore_seconds").record(begun.elapsed());
@@ -304,6 +309,11 @@ impl Work {
     pub(super) fn tick(&mut self) -> Result<(), Trouble> {
         self.outgoing.serve();
         self.reader.serve();
+        if let Some(watch) = &mut self.watch
+            && watch.is_over(&self.shared, self.number, &self.reader)?
+        {
+            self.watch = None;
+        }
         if self.until_commit().is_zero() { self.commit(false) } else { Ok(()) }
     }
 
