@@ -31,6 +31,7 @@ pub struct Engine {
     pub(crate) sensors: Sensors,
     pub(crate) counters: Counters,
     stream_bytes_max: usize,
+    pub(crate) unread_states: u64,
     /// Memory for the partition keys of a batch.
     keys: Vec<u64>,
 }
@@ -127,7 +128,8 @@ impl Engine {
             path: String::new(),
         };
         let stream_bytes_max = limits.stream_bytes;
-        Self { state, sensors: Sensors::default(), counters: Counters::default(), stream_bytes_max, keys: Vec::new() }
+        let (sensors, counters) = (Sensors::default(), Counters::default());
+        Self { state, sensors, counters, stream_bytes_max, unread_states: 0, keys: Vec::new() }
     }
 
     /// Decodes a batch, unless it came before. Records of flows that its watermark ends follow those of its

@@ -39,6 +39,7 @@ mod limits;
 mod names;
 mod output;
 mod protocols;
+mod section;
 mod sensors;
 mod slab;
 mod snapshot;

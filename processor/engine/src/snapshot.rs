@@ -1,24 +1,29 @@
 //! The state of an engine as bytes, and an engine out of them.
 
 use prost::Message as _;
-use serde::{Serialize, de::DeserializeOwned};
 use weir_contract::{
     Selection,
-    record::{EngineState, FlowState, GapState, Section, SensorState},
+    record::{EngineState, FlowState, GapState, SensorState},
 };
 
 use crate::{
-    datagram::{ParserState, Running},
+    datagram::{Expectations, ParserState, Running},
     defrag::Fragments,
     engine::{Counters, Engine},
-    flow::{protocol, snapshot::section},
+    flow::protocol,
     limits::Limits,
+    section,
     sensors::{Gap, Heard, Sensor, Sensors},
     stream::{Conversation, Reader},
 };
 
 /// What this release writes and reads.
 const FORMAT: u32 = 1;
+
+/// Numbers of the layouts of what is the engine's own.
+const FRAGMENTS: u32 = 1;
+const EXPECTATIONS: u32 = 1;
+const COUNTERS: u32 = 1;
 
 /// Runs that are over in [`Engine::runs`].
 const FINISHED_RUNS: usize = 100;
@@ -45,9 +50,9 @@ impl Engine {
         let flows = self.state.flows.save().map(|(mut flow, parser)| {
             if flow.ip_protocol == u32::from(protocol::TCP) {
                 let conversation = parser.and_then(|parser| readers.conversations.get(parser));
-                (flow.stream, flow.decoder) = conversation.map(save_conversation).unwrap_or_default();
+                (flow.stream, flow.decoder) = conversation.map(Conversation::save).unwrap_or_default();
             } else {
-                flow.decoder = parser.and_then(|parser| save_parser(&readers.decoders.get(parser)?.state));
+                flow.decoder = parser.and_then(|parser| readers.decoders.get(parser)?.state.save());
             }
             flow
         });
@@ -57,9 +62,9 @@ impl Engine {
             sensors: self.sensors.iter().map(save_sensor).collect(),
             flows: flows.collect(),
             free_indexes: self.state.flows.free_indexes().to_vec(),
-            fragments: save("fragments", &self.state.fragments),
-            expectations: save("expectations", &self.state.expectations),
-            counters: save("counters", &self.counters),
+            fragments: section::save("fragments", FRAGMENTS, &self.state.fragments),
+            expectations: section::save("expectations", EXPECTATIONS, &self.state.expectations),
+            counters: section::save("counters", COUNTERS, &self.counters),
             batches: self.sensors.batches,
             appended_ms: self.sensors.appended_ms,
             gaps: self.sensors.gaps,
@@ -72,7 +77,7 @@ impl Engine {
     }
 
     /// The engine that wrote the snapshot, with limits and selection that may differ from its own.
-    /// A flow whose decoder can't read its state goes on without it.
+    /// A flow whose decoder can't read its state goes on without it, and is counted in [`Self::unread_states`].
     ///
     /// # Errors
     ///
@@ -93,10 +98,13 @@ impl Engine {
             engine.state.flows.load(flow, parser).ok_or_else(|| damaged("a flow lacks a field"))?;
         }
         engine.state.flows.set_free_indexes(&saved.free_indexes);
-        let fragments = load::<Fragments>(saved.fragments).and_then(|saved| saved.restored(limits.fragment_bytes));
+        let fragments = saved.fragments.and_then(|saved| section::load::<Fragments>(&saved, FRAGMENTS));
+        let fragments = fragments.and_then(|fragments| fragments.restored(limits.fragment_bytes));
         engine.state.fragments = fragments.ok_or_else(|| damaged("the fragments can't be read"))?;
-        engine.state.expectations = load(saved.expectations).unwrap_or_default();
-        let counters: Counters = load(saved.counters).unwrap_or_default();
+        let expectations = saved.expectations.and_then(|saved| section::load::<Expectations>(&saved, EXPECTATIONS));
+        engine.unread_states += u64::from(expectations.is_none());
+        engine.state.expectations = expectations.unwrap_or_default();
+        let counters = saved.counters.and_then(|saved| section::load::<Counters>(&saved, COUNTERS)).unwrap_or_default();
         let EngineState { repeated_batches, lost_packets, evicted_streams, .. } = saved;
         engine.counters = Counters { repeated_batches, lost_packets, evicted_streams, ..counters }.bounded();
         Ok(engine)
@@ -104,12 +112,19 @@ impl Engine {
 
     /// Puts the decoder of a flow in its place.
     fn load_parser(&mut self, flow: &FlowState) -> Option<u32> {
-        if let Some(stream) = &flow.stream {
-            let conversation = load_conversation(stream, flow.decoder.as_ref())?;
-            return Some(self.state.readers.insert(Reader::Conversation(conversation)));
-        }
-        let running = Running::new(load_parser(flow.decoder.as_ref()?)?);
-        Some(self.state.readers.insert(Reader::Decoder(running)))
+        let decoder = flow.decoder.as_ref();
+        let reader = match &flow.stream {
+            Some(stream) => Conversation::load(stream, decoder).map(Reader::Conversation),
+            None => ParserState::load(decoder?).map(|state| Reader::Decoder(Running::new(state))),
+        };
+        self.unread_states += u64::from(reader.is_none());
+        Some(self.state.readers.insert(reader?))
+    }
+
+    /// How many states of decoders [`Self::restore`] left out, since another build wrote them that lays them out
+    /// otherwise.
+    pub fn unread_states(&self) -> u64 {
+        self.unread_states
     }
 
     /// What is known of sensors' runs, without their flows: enough for an engine that goes on without its
@@ -203,37 +218,18 @@ fn load_gap(state: &GapState) -> Gap {
     Gap { reason: state.reason(), first_offset: state.first_offset, last_offset: state.last_offset }
 }
 
-fn save_parser(parser: &ParserState) -> Option<Section> {
-    let (name, data) = parser.save();
-    data.ok().map(|data| section(name, data))
-}
-
-/// Its directions, and its parser.
-fn save_conversation(conversation: &Conversation) -> (Option<Section>, Option<Section>) {
-    let lanes = conversation.save().ok();
-    let parser = conversation.save_parser();
-    (lanes.map(|lanes| section("stream", lanes)), parser.map(|(name, state)| section(name, state)))
-}
-
-fn load_conversation(lanes: &Section, parser: Option<&Section>) -> Option<Conversation> {
-    if lanes.version != 1 || parser.is_some_and(|parser| parser.version != 1) {
-        return None;
-    }
-    Conversation::load(&lanes.data, parser.map(|parser| (&parser.name[..], &parser.data[..])))
-}
-
-fn load_parser(saved: &Section) -> Option<ParserState> {
-    (saved.version == 1).then(|| ParserState::load(&saved.name, &saved.data)).flatten()
-}
-
-/// Writing plain data to memory does not fail; were it to, the section would be missing.
-fn save(name: &str, part: &impl Serialize) -> Option<Section> {
-    postcard::to_stdvec(part).ok().map(|data| section(name, data))
-}
-
-fn load<T: DeserializeOwned>(saved: Option<Section>) -> Option<T> {
-    let saved = saved.filter(|saved| saved.version == 1)?;
-    postcard::from_bytes(&saved.data).ok()
+/// Layouts of all that snapshots hold in sections.
+#[cfg(test)]
+pub(crate) fn layouts() -> Vec<section::Layout> {
+    let mut layouts = vec![
+        section::Layout::of::<Fragments>("fragments", FRAGMENTS),
+        section::Layout::of::<Expectations>("expectations", EXPECTATIONS),
+        section::Layout::of::<Counters>("counters", COUNTERS),
+        crate::stream::conversation_layout(),
+    ];
+    layouts.extend(crate::datagram::layouts());
+    layouts.extend(crate::stream::layouts());
+    layouts
 }
 
 #[cfg(test)]
@@ -245,9 +241,13 @@ mod tests {
 
     /// The state behind a datagram, with something changed in it.
     fn restored(change: impl FnOnce(&mut EngineState)) -> Result<Engine, SnapshotError> {
+        restored_behind(&testing::udp(1, 2, b"x"), change)
+    }
+
+    fn restored_behind(packet: &[u8], change: impl FnOnce(&mut EngineState)) -> Result<Engine, SnapshotError> {
         let limits = Limits::per_partition(1);
         let mut engine = Engine::new(0, limits, Selection::all());
-        let mut batch = testing::batch(ETHERNET, &[testing::udp(1, 2, b"x")]);
+        let mut batch = testing::batch(ETHERNET, &[packet.to_vec()]);
         batch.end_of_capture = false;
         engine.push(&batch, &mut Records::default()).unwrap();
         let mut state = EngineState::decode(&engine.snapshot()[..]).unwrap();
@@ -268,6 +268,23 @@ mod tests {
     }
 
     #[test]
+    fn a_state_with_another_layout_is_left_out_and_counted() {
+        // A client's request (RFC 5905 §7.3), which waits for its answer.
+        let mut request = [0; 48];
+        request[0] = 0x23;
+        let packet = testing::udp(40_000, 123, &request);
+        let unread = |change: fn(&mut EngineState)| {
+            let engine = restored_behind(&packet, change).unwrap();
+            (engine.unread_states(), engine.state.readers.decoders.len(), engine.flow_count())
+        };
+        assert_eq!(unread(|_| {}), (0, 1, 1));
+        assert_eq!(unread(|state| state.flows[0].decoder.as_mut().unwrap().version += 1), (1, 0, 1));
+        assert_eq!(unread(|state| state.expectations.as_mut().unwrap().version += 1), (1, 1, 1));
+        let fragments = restored(|state| state.fragments.as_mut().unwrap().version += 1);
+        assert!(matches!(fragments, Err(SnapshotError::Damaged(_))));
+    }
+
+    #[test]
     fn what_is_no_snapshot_is_refused() {
         let restore = |bytes: &[u8]| Engine::restore(bytes, Limits::per_partition(1), Selection::all());
         assert!(matches!(restore(b"\xff"), Err(SnapshotError::Damaged(_))));
@@ -278,7 +295,7 @@ mod tests {
     fn counts_go_on_from_wherever_they_were() {
         let engine = restored(|state| {
             let all = Counters { packets: u64::MAX, bytes: u64::MAX, ..Counters::default() };
-            state.counters = save("counters", &all);
+            state.counters = section::save("counters", COUNTERS, &all);
             let flow = &mut state.flows[0];
             let side = weir_contract::record::FlowSideState { packets: u64::MAX, ..Default::default() };
             flow.detail = Some(weir_contract::record::FlowDetailState { orig: Some(side), ..Default::default() });

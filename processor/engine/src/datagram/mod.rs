@@ -10,6 +10,7 @@ mod requests;
 use std::marker::PhantomData;
 
 use serde::{Serialize, de::DeserializeOwned};
+use weir_contract::record::Section;
 
 pub(crate) use expectation::{Expectations, Expected, Place};
 pub use requests::Requests;
@@ -18,6 +19,7 @@ use crate::{
     cursor::{Cursor, Malformed},
     flow::Identity,
     output::Output,
+    section,
 };
 
 datagrams! {
@@ -51,6 +53,10 @@ pub trait Datagram {
 
     /// What a flow's decoder remembers from one message to the next; `()` for nothing.
     type State: State;
+
+    /// Number of the state's layout in snapshots, for the next one when it changes: a build leaves alone what has
+    /// another number than its own. A test says when that is.
+    const LAYOUT: u32 = 1;
 
     /// Whether the first bytes of a flow are this protocol's.
     fn probe(bytes: &[u8]) -> Probe;
@@ -265,20 +271,29 @@ macro_rules! datagrams {
                 }
             }
 
-            /// Name of the decoder, and its state as bytes.
-            pub(crate) fn save(&self) -> (&'static str, Result<Vec<u8>, postcard::Error>) {
+            /// Its state as bytes.
+            pub(crate) fn save(&self) -> Option<Section> {
                 match self {
-                    $(Self::$decoder(state) => ($module::$decoder::NAME, postcard::to_stdvec(state)),)+
+                    $(Self::$decoder(state) => section::save($module::$decoder::NAME, $module::$decoder::LAYOUT, state),)+
                 }
             }
 
             /// The state that [`Self::save`] gave; `None` where the decoder is gone or reads it no more.
-            pub(crate) fn load(name: &str, bytes: &[u8]) -> Option<Self> {
-                $(if name == $module::$decoder::NAME {
-                    return postcard::from_bytes(bytes).ok().map(Self::$decoder);
+            pub(crate) fn load(saved: &Section) -> Option<Self> {
+                $(if saved.name == $module::$decoder::NAME {
+                    return section::load(saved, $module::$decoder::LAYOUT).map(Self::$decoder);
                 })+
                 None
             }
+        }
+
+        /// Layouts of all states in snapshots.
+        #[cfg(test)]
+        pub(crate) fn layouts() -> Vec<section::Layout> {
+            vec![$(section::Layout::of::<<$module::$decoder as Datagram>::State>(
+                concat!("datagram/", stringify!($module)),
+                $module::$decoder::LAYOUT,
+            ),)+]
         }
     };
 }

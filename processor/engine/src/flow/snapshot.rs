@@ -1,8 +1,7 @@
 //! Flows as protobuf, so that another release can go on with them.
 
 use weir_contract::record::{
-    FirstPacketState, FlowDetailState, FlowSideState, FlowSliceState, FlowSpanState, FlowState, Section,
-    WeirdBudgetState,
+    FirstPacketState, FlowDetailState, FlowSideState, FlowSliceState, FlowSpanState, FlowState, WeirdBudgetState,
 };
 
 use super::{
@@ -342,9 +341,4 @@ fn load_side(state: &FlowSideState) -> Side {
 /// A count that goes on without an overflow.
 fn count(saved: u64) -> u64 {
     saved.min(i64::MAX.unsigned_abs())
-}
-
-/// A section of the current version.
-pub(crate) fn section(name: &str, data: Vec<u8>) -> Section {
-    Section { name: name.to_owned(), version: 1, data }
 }

@@ -3,7 +3,7 @@
 use std::ops::ControlFlow;
 
 use serde::{Deserialize, Serialize};
-use weir_contract::WeirdReason;
+use weir_contract::{WeirdReason, record::Section};
 
 use super::{
     AfterGap, Detected, Direction, Moment, ParserState, Progress, Segment, detect,
@@ -13,7 +13,11 @@ use crate::{
     cursor::{Cursor, Malformed},
     flow::Detail,
     output::{Output, Scope},
+    section,
 };
+
+/// Number of the directions' layout in snapshots.
+const LAYOUT: u32 = 1;
 
 /// Bytes of a direction that wait for more: the longest message of DNS over TCP or record of TLS fits.
 const TAIL_BYTES_MAX: usize = 66 << 10;
@@ -417,28 +421,28 @@ impl Conversation {
         Flow::Break(())
     }
 
-    /// The directions as bytes.
-    pub(crate) fn save(&self) -> Result<Vec<u8>, postcard::Error> {
-        postcard::to_stdvec(&self.lanes)
+    /// The directions as bytes, and the parser's state.
+    pub(crate) fn save(&self) -> (Option<Section>, Option<Section>) {
+        (section::save("stream", LAYOUT, &self.lanes), self.parser.as_ref().and_then(ParserState::save))
     }
 
-    /// The parser's name, and its state as bytes.
-    pub(crate) fn save_parser(&self) -> Option<(&'static str, Vec<u8>)> {
-        let (name, state) = self.parser.as_ref()?.save();
-        Some((name, state.ok()?))
-    }
-
-    /// What [`Self::save`] and [`Self::save_parser`] told; `None` where its parser is gone, or reads it no more.
-    pub(crate) fn load(lanes: &[u8], parser: Option<(&str, &[u8])>) -> Option<Self> {
-        let lanes: Lanes = postcard::from_bytes(lanes).ok()?;
+    /// What [`Self::save`] gave; `None` where its parser is gone, or reads it no more.
+    pub(crate) fn load(lanes: &Section, parser: Option<&Section>) -> Option<Self> {
+        let lanes: Lanes = section::load(lanes, LAYOUT)?;
         let is_sound = |lane: &Lane| lane.reassembly.is_sound() && lane.offset < 1 << 62;
         let is_sound = is_sound(&lanes.originator) && is_sound(&lanes.responder);
         let parser = match parser {
             None => None,
-            Some((name, state)) => Some(ParserState::load(name, state)?),
+            Some(saved) => Some(ParserState::load(saved)?),
         };
         is_sound.then_some(Self { lanes, parser, counted_bytes: 0 })
     }
+}
+
+/// How directions are laid out in snapshots.
+#[cfg(test)]
+pub(crate) fn layout() -> section::Layout {
+    section::Layout::of::<Lanes>("stream", LAYOUT)
 }
 
 impl Lanes {

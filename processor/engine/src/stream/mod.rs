@@ -15,8 +15,12 @@ mod tests;
 
 use std::{fmt::Debug, marker::PhantomData};
 
+use weir_contract::record::Section;
+
 pub(crate) use conversation::Conversation;
 use conversation::Desk;
+#[cfg(test)]
+pub(crate) use conversation::layout as conversation_layout;
 pub(crate) use readers::{Reader, Readers};
 pub(crate) use reassembly::Segment;
 
@@ -24,6 +28,7 @@ use crate::{
     cursor::{Cursor, Malformed},
     datagram::{Probe, State},
     output::Output,
+    section,
 };
 
 streams! {
@@ -44,6 +49,10 @@ pub trait Stream: State + Debug {
 
     /// Ports registered for it: on these its probe is asked first.
     const PORTS: &'static [u16];
+
+    /// Number of its layout in snapshots, for the next one when it changes: a build leaves alone what has another
+    /// number than its own. A test says when that is.
+    const LAYOUT: u32 = 1;
 
     /// Whether a direction that begins with these bytes is this protocol's. Asked again with more of them, up
     /// to 2 KiB, as long as it is unsure. No from one direction rules the protocol out for both, Yes from one
@@ -308,20 +317,29 @@ macro_rules! streams {
                 }
             }
 
-            /// Name of the parser, and its state as bytes.
-            pub(crate) fn save(&self) -> (&'static str, Result<Vec<u8>, postcard::Error>) {
+            /// Its state as bytes.
+            pub(crate) fn save(&self) -> Option<Section> {
                 match self {
-                    $(Self::$parser(state) => ($module::$parser::NAME, postcard::to_stdvec(state)),)+
+                    $(Self::$parser(state) => section::save($module::$parser::NAME, $module::$parser::LAYOUT, state),)+
                 }
             }
 
             /// The state that [`Self::save`] gave; `None` where the parser is gone or reads it no more.
-            pub(crate) fn load(name: &str, bytes: &[u8]) -> Option<Self> {
-                $(if name == $module::$parser::NAME {
-                    return postcard::from_bytes(bytes).ok().map(Self::$parser);
+            pub(crate) fn load(saved: &Section) -> Option<Self> {
+                $(if saved.name == $module::$parser::NAME {
+                    return section::load(saved, $module::$parser::LAYOUT).map(Self::$parser);
                 })+
                 None
             }
+        }
+
+        /// Layouts of all states in snapshots.
+        #[cfg(test)]
+        pub(crate) fn layouts() -> Vec<section::Layout> {
+            vec![$(section::Layout::of::<$module::$parser>(
+                concat!("stream/", stringify!($module)),
+                $module::$parser::LAYOUT,
+            ),)+]
         }
     };
 }

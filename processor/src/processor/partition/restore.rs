@@ -60,6 +60,11 @@ impl Partition {
                 (without_state(&progress), progress.offset)
             }
         };
+        if engine.unread_states() > 0 {
+            let count = engine.unread_states();
+            notes
+                .push(Note::Partial(format!("{count} states of decoders were laid out otherwise by the build before")));
+        }
         let written_by = progress.snapshot.as_ref().and_then(|pointer| pointer.fingerprint.as_ref());
         let written_by = written_by.or(progress.fingerprint.as_ref());
         if !is_first && next < progress.offset && written_by != Some(&rules.fingerprint) {
