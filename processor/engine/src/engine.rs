@@ -155,6 +155,7 @@ impl Engine {
     ) -> Result<(), PushError> {
         // Refused before anything takes note of it.
         let packets = batch.packets()?;
+        self.state.out.write_to(sink);
         let mut current = None;
         let run = catch_unwind(AssertUnwindSafe(|| self.take(batch, packets, skipped, &mut current, sink)));
         run.map_err(|panic| PushError::Panicked { packet_number: current, message: message(panic) })
@@ -236,6 +237,7 @@ impl Engine {
     /// Says when the batch to come was appended to the log, ms since 1970-01-01 UTC. A sensor of which nothing
     /// was appended for ten minutes is over.
     pub fn append(&mut self, appended_ms: i64, sink: &mut impl RecordSink) {
+        self.state.out.write_to(sink);
         for sensor in self.sensors.append(appended_ms) {
             self.finish_sensor(sensor, sink);
         }
@@ -251,6 +253,7 @@ impl Engine {
 
     /// Ends all flows of a sensor's run, as its end-of-capture batch does.
     pub fn finish(&mut self, sensor: &str, epoch: i64, sink: &mut impl RecordSink) {
+        self.state.out.write_to(sink);
         if let Some(index) = self.sensors.find(sensor, epoch) {
             self.finish_sensor(index, sink);
             self.state.out.drain_to(sink);
@@ -441,7 +444,7 @@ fn end_flow(ended: Ended<'_>, sensors: &Sensors, out: &mut Output, readers: &mut
         counters.evicted_flows += u64::from(reason == record::EndReason::Evicted);
     }
     let Some(of) = sensors.get(flow.sensor()) else { return };
-    if !out.selects_any(&[RecordType::Connection, RecordType::Flow, RecordType::FlowFeatures]) {
+    if out.is_silent() || !out.selects_any(&[RecordType::Connection, RecordType::Flow, RecordType::FlowFeatures]) {
         return;
     }
     let identity = identity.unwrap_or_else(|| Identity::new(&of.hash, flow.key(), flow.first_number()));

@@ -24,6 +24,11 @@ pub trait RecordSink {
     /// One record: its type and its protobuf encoding.
     fn record(&mut self, record_type: RecordType, bytes: &[u8]);
 
+    /// Whether it throws records away: then none is encoded. What they tell the engine itself stays as it is.
+    fn is_silent(&self) -> bool {
+        false
+    }
+
     /// A packet whose decoder panicked, and what the panic said. Its records so far are taken back.
     fn failed(&mut self, _packet: &Packet<'_>, _message: &str) {}
 
@@ -108,6 +113,16 @@ impl Output {
         self.selection.contains(R::TYPE)
     }
 
+    /// Whether nobody takes what is written, so that what only records tell need not be known.
+    pub(crate) fn is_silent(&self) -> bool {
+        self.writer.is_silent
+    }
+
+    /// Takes note of who will take what is written.
+    pub(crate) fn write_to(&mut self, sink: &impl RecordSink) {
+        self.writer.is_silent = sink.is_silent();
+    }
+
     /// Complains about something that does not end the decoding.
     pub fn note(&mut self, malformed: Malformed) {
         self.writer.note(malformed);
@@ -168,6 +183,9 @@ impl Output {
 
     /// Writes a Weird of the current scope.
     pub(crate) fn weird(&mut self, layer: &str, malformed: Malformed) {
+        if self.is_silent() {
+            return;
+        }
         let Some(mut weird) = self.record::<record::Weird>() else { return };
         weird.layer.push_str(layer);
         weird.set_reason(malformed.reason);
@@ -271,7 +289,9 @@ impl<R: Record> DerefMut for Draft<'_, R> {
 
 impl<R: Record> Drop for Draft<'_, R> {
     fn drop(&mut self) {
-        self.writer.write(self.record, self.ts_ns, self.packet_number, self.from_responder);
+        if !self.writer.is_silent {
+            self.writer.write(self.record, self.ts_ns, self.packet_number, self.from_responder);
+        }
         self.record.recycle(self.spares);
     }
 }
@@ -295,6 +315,7 @@ struct Writer {
     /// Ordinal of the first of each type.
     first_ordinal: u32,
     notes: VecDeque<Malformed>,
+    is_silent: bool,
 }
 
 impl Writer {

@@ -80,6 +80,10 @@ impl<O: Outbox> RecordSink for Sink<'_, O> {
         }
     }
 
+    fn is_silent(&self) -> bool {
+        self.outbox.is_none()
+    }
+
     fn failed(&mut self, packet: &Packet<'_>, message: &str) {
         self.letter(Some(packet.number), format!("a decoder panicked: {message}"), packet.data);
     }

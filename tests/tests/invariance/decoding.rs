@@ -147,6 +147,19 @@ pub fn text((record_type, bytes): &(RecordType, Vec<u8>)) -> String {
     format!("{} {}", record_type.name(), DynamicMessage::decode(descriptor, &bytes[..]).unwrap())
 }
 
+/// Takes nothing, and says so.
+struct Silence;
+
+impl RecordSink for Silence {
+    fn record(&mut self, record_type: RecordType, _bytes: &[u8]) {
+        panic!("a record of {} where nobody takes it", record_type.name());
+    }
+
+    fn is_silent(&self) -> bool {
+        true
+    }
+}
+
 struct Keep<'a>(&'a mut Vec<(RecordType, Vec<u8>)>);
 
 impl RecordSink for Keep<'_> {
@@ -183,6 +196,44 @@ impl Capture {
         // As a merge of interfaces gives them: in time order.
         packets.sort_by_key(|packet| packet.ts_ns);
         Some(Self { name, packets })
+    }
+
+    /// Replays this share of the packets, in fourths, in silence; what comes then, and the state before it, beside those
+    /// of an engine that was heard all the time.
+    pub fn replay(&self, fourths: usize) -> [(Vec<u8>, Records); 2] {
+        let limits = Limits::per_partition(1);
+        let silent_until = self.packets.len() * fourths / 4;
+        [true, false].map(|is_silent| {
+            let mut engine = Engine::new(0, limits, Selection::all());
+            let (mut before, mut after) = (Vec::new(), Vec::new());
+            let mut builder = BatchBuilder::new(SENSOR, EPOCH, Partition { number: 0, count: 1 });
+            let mut watermark_ns = i64::MIN;
+            let mut state = Vec::new();
+            for (at, packet) in self.packets.iter().enumerate() {
+                if at == silent_until {
+                    state = engine.snapshot();
+                }
+                watermark_ns = watermark_ns.max(packet.ts_ns);
+                let interface = Interface { name: "eth0".to_owned(), link_type: packet.link_type.into() };
+                let packet = Packet {
+                    number: i64::try_from(at + 1).unwrap(),
+                    ts_ns: packet.ts_ns,
+                    data: &packet.data,
+                    original_length: packet.original_length,
+                    link_type: packet.link_type,
+                    interface: u32::from(packet.link_type),
+                };
+                builder.push(&packet, &interface).unwrap();
+                let mut batch = builder.finish(watermark_ns, PacketBatch::default());
+                batch.end_of_capture = at + 1 == self.packets.len();
+                match (at < silent_until, is_silent) {
+                    (true, true) => engine.push(&batch, &mut Silence).unwrap(),
+                    (true, false) => engine.push(&batch, &mut Keep(&mut before)).unwrap(),
+                    (false, _) => engine.push(&batch, &mut Keep(&mut after)).unwrap(),
+                }
+            }
+            (state, Records { in_order: after })
+        })
     }
 
     pub fn decode(&self, plan: &Plan) -> Records {

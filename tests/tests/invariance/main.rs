@@ -88,6 +88,17 @@ fn an_engine_restored_after_each_packet_in_turn_goes_on_as_before() {
 }
 
 #[test]
+fn what_is_replayed_in_silence_leaves_the_same_state() {
+    for capture in captures() {
+        for fourths in 1..=3 {
+            let [(silent_state, silent), (state, heard)] = capture.replay(fourths);
+            assert!(silent_state == state, "{}: the state after {fourths} fourths", capture.name);
+            assert!(silent.in_order == heard.in_order, "{}: what comes after {fourths} fourths", capture.name);
+        }
+    }
+}
+
+#[test]
 fn both_directions_may_come_from_two_interfaces() {
     for capture in captures() {
         let one = capture.decode(&Plan::default());

@@ -17,7 +17,7 @@ use crate::{
 /// Writes what a flow was that ended; of a flow that goes on only the slice that ended.
 pub(crate) fn write_ended(out: &mut Output, ended: Ended<'_>, identity: Identity) {
     let previous = out.scope();
-    out.set_scope(connection_scope(ended.flow, ended.detail, identity), false);
+    out.set_scope(connection_scope(ended.flow, ended.detail, Some(identity)), false);
     if ended.reason != EndReason::Active {
         write_connection(out, ended);
     }
@@ -60,7 +60,7 @@ pub(super) fn push_service(service: &mut String, flow: &Flow, detail: &Detail) {
 }
 
 /// What the records of a connection have in common: endpoints from originator to responder.
-pub(crate) fn connection_scope(flow: &Flow, detail: &Detail, identity: Identity) -> Scope {
+pub(crate) fn connection_scope(flow: &Flow, detail: &Detail, identity: Option<Identity>) -> Scope {
     let key = flow.key();
     let ((low, high), (low_port, high_port)) = (key.addresses(), key.ports());
     let (addresses, ports) = if flow.originator_is_high() {
@@ -68,13 +68,7 @@ pub(crate) fn connection_scope(flow: &Flow, detail: &Detail, identity: Identity)
     } else {
         ((low, high), (low_port, high_port))
     };
-    Scope {
-        addresses: Some(addresses),
-        ports,
-        identity: Some(identity),
-        vlans: detail.vlans,
-        tunnel_depth: detail.tunnel_depth,
-    }
+    Scope { addresses: Some(addresses), ports, identity, vlans: detail.vlans, tunnel_depth: detail.tunnel_depth }
 }
 
 /// Counters of 64 bits hold less than 2⁶³ of anything.

@@ -294,6 +294,9 @@ impl<'e> Walk<'e> {
     }
 
     fn identity(&mut self, found: Found) -> Option<Identity> {
+        if self.state.out.is_silent() {
+            return None;
+        }
         self.state.flows.identity(found.flow, self.arrival.sensor_hash)
     }
 

@@ -1,9 +1,9 @@
 //! How conversations hang on flows: where they begin, end, and are given up.
 
-use super::{Conversation, Desk, Detected, Direction, Reader, Readers, Segment, detect};
+use super::{Conversation, Desk, Detected, Direction, Reader, Readers, Segment, detect, readers::stream_scope};
 use crate::{
     datagram::Dispatch,
-    flow::{Detail, Found, Identity, connection_scope, protocol},
+    flow::{Detail, Found, protocol},
     layers::{State, Walk},
     sensors::Sensors,
 };
@@ -45,9 +45,7 @@ impl Walk<'_> {
                 conversation.begin(direction.other(), next);
             }
         }
-        let identity =
-            *detail.identity.get_or_insert_with(|| Identity::new(sensor_hash, flow.key(), flow.first_number()));
-        let scope = connection_scope(flow, detail, identity);
+        let scope = stream_scope(flow, detail, sensor_hash, out);
         *parsing = Some(found.flow);
         let taken = conversation.take(direction, segment, &mut Desk { out, detail, scope, ts_ns });
         *parsing = None;

@@ -8,8 +8,8 @@ use super::{Conversation, Desk, Direction};
 use crate::{
     cursor::Malformed,
     datagram::Running,
-    flow::{Detail, Flow, Identity, connection_scope, protocol},
-    output::Output,
+    flow::{Detail, Flow, Identity, SensorHash, connection_scope, protocol},
+    output::{Output, Scope},
     sensors::Sensor,
     slab::Slab,
 };
@@ -116,11 +116,18 @@ impl Reader {
 impl<'e> Desk<'e> {
     /// For what a flow's last packet left.
     pub(super) fn of(out: &'e mut Output, flow: &Flow, detail: &'e mut Detail, of: &Sensor) -> Self {
-        let identity = *detail.identity.get_or_insert_with(|| Identity::new(&of.hash, flow.key(), flow.first_number()));
-        let scope = connection_scope(flow, detail, identity);
+        let scope = stream_scope(flow, detail, &of.hash, out);
         let ts_ns = detail.last_ts_ns;
         Self { out, detail, scope, ts_ns }
     }
+}
+
+/// Of records of the flow; with its identity, unless nobody takes them.
+pub(super) fn stream_scope(flow: &Flow, detail: &mut Detail, sensor: &SensorHash, out: &Output) -> Scope {
+    let mut identity =
+        || *detail.identity.get_or_insert_with(|| Identity::new(sensor, flow.key(), flow.first_number()));
+    let identity = (!out.is_silent()).then(&mut identity);
+    connection_scope(flow, detail, identity)
 }
 
 /// Tells the decoder of a flow of datagrams that this is over. One that panics costs its own records only.
