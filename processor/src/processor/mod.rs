@@ -32,7 +32,10 @@ use std::{
 };
 
 use anyhow::anyhow;
-use rdkafka::ClientConfig;
+use rdkafka::{
+    ClientConfig,
+    error::{KafkaError, RDKafkaErrorCode},
+};
 use weir_contract::{Selection, record::Fingerprint};
 use weir_engine::Limits;
 use weir_service::{health::Health, kafka::KafkaConfig, random::random};
@@ -104,6 +107,36 @@ enum Trouble {
 impl Trouble {
     fn restart(why: &'static str, what: impl ToString) -> Self {
         Self::Restart { why, what: what.to_string() }
+    }
+
+    /// What an error of a producer means.
+    fn of(error: &KafkaError) -> Self {
+        let (is_fatal, code) = match error {
+            KafkaError::Transaction(error) => (error.is_fatal(), Some(error.code())),
+            error => (false, error.rdkafka_error_code()),
+        };
+        use RDKafkaErrorCode as Code;
+        let why = match code {
+            Some(
+                Code::Fenced
+                | Code::ProducerFenced
+                | Code::InvalidProducerEpoch
+                | Code::FencedInstanceId
+                | Code::IllegalGeneration
+                | Code::UnknownMemberId,
+            ) => "fenced",
+            _ if is_fatal => "fenced",
+            _ => "aborted",
+        };
+        if let Some(
+            Code::TransactionalIdAuthorizationFailed | Code::TopicAuthorizationFailed | Code::GroupAuthorizationFailed,
+        ) = code
+        {
+            return Self::Fatal(format!(
+                "Kafka refused a transaction: {error}; `weir topics acl` lists what a processor must be allowed"
+            ));
+        }
+        Self::restart(why, error)
     }
 }
 

@@ -20,7 +20,7 @@ use weir_contract::{
     DeadLetter, RecordType,
     record::{Weird, WeirdReason},
 };
-use weir_service::kafka::{Reporter, STATISTICS_MS};
+use weir_service::kafka::{Reporter, STATISTICS_MS, TopicNumber, TopicProducer};
 
 use super::{
     Shared, Trouble,
@@ -38,6 +38,10 @@ const WAIT: Duration = Duration::from_secs(1);
 
 /// Records between two looks at what the producer has to tell.
 const RECORDS_BETWEEN_POLLS: u32 = 4096;
+
+/// How long records wait for others in the same batch. Nobody sees them before the commit, which sends at once what
+/// still waits; batches five times as large take the client and the brokers less. More would fill the producer's queue.
+const LINGER_MS: &str = "100";
 
 /// That two agents have one name is logged again after so long.
 const REPEAT: Duration = Duration::from_secs(30);
@@ -83,7 +87,9 @@ pub(super) struct Outgoing {
     shared: Arc<Shared>,
     /// The worker in whose name it writes.
     owner: String,
-    producer: BaseProducer<Listener>,
+    producer: TopicProducer<Listener>,
+    /// Topics of record types, once records of them were written.
+    topics: Vec<Option<TopicNumber>>,
     /// A transaction has begun.
     is_open: bool,
     written: Written,
@@ -115,7 +121,7 @@ impl Outgoing {
             .set("enable.idempotence", "true")
             .set("acks", "all")
             .set("compression.type", "lz4")
-            .set("linger.ms", "20")
+            .set("linger.ms", LINGER_MS)
             .set("batch.size", "1000000")
             .set("batch.num.messages", "100000")
             .set("message.max.bytes", MESSAGE_MAX.to_string())
@@ -130,7 +136,8 @@ impl Outgoing {
         let outgoing = Self {
             shared: Arc::clone(shared),
             owner: owner.to_owned(),
-            producer,
+            producer: TopicProducer::new(producer),
+            topics: vec![None; RecordType::all().len()],
             is_open: false,
             written: Written::new(),
             trouble: None,
@@ -143,13 +150,17 @@ impl Outgoing {
             rewritten: Vec::new(),
         };
         // As long as it takes: without brokers there is nothing else to do.
-        outgoing.insist(None, Duration::ZERO, || outgoing.producer.init_transactions(WAIT))?;
+        outgoing.insist(None, Duration::ZERO, || outgoing.producer().init_transactions(WAIT))?;
         Ok(outgoing)
     }
 
     /// Lets the producer tell its errors, and ask for a new token before the one it has expires. To be called often.
     pub(super) fn serve(&self) {
-        self.producer.poll(Duration::ZERO);
+        self.producer().poll(Duration::ZERO);
+    }
+
+    fn producer(&self) -> &BaseProducer<Listener> {
+        self.producer.producer()
     }
 
     /// Begins a transaction, if none is open.
@@ -157,9 +168,9 @@ impl Outgoing {
         if self.is_open || self.trouble.is_some() {
             return;
         }
-        match self.producer.begin_transaction() {
+        match self.producer().begin_transaction() {
             Ok(()) => self.is_open = true,
-            Err(error) => self.trouble = Some(trouble(&error)),
+            Err(error) => self.trouble = Some(Trouble::of(&error)),
         }
     }
 
@@ -191,12 +202,19 @@ impl Outgoing {
     /// Adds a message to the transaction, for the partition of that number among as many as the topic has. Waits while
     /// the producer has too many.
     pub(super) fn send(&mut self, topic: Topic, partition: u32, key: Option<&[u8]>, value: Option<&[u8]>) -> Sent {
-        let shared = Arc::clone(&self.shared);
-        let Some((name, count)) = shared.topics.of(topic) else { return Sent::Done };
+        let Some((_, count)) = self.shared.topics.of(topic) else { return Sent::Done };
         let partition = partition % count.max(1);
+        let number = i32::try_from(partition).unwrap_or(i32::MAX);
         let is_first = self.written.enter(topic, partition);
+        if let (Topic::Records(record_type), false, None, Some(value)) = (topic, is_first, key, value) {
+            // As good as all.
+            let Some(topic) = self.topic(record_type) else { return Sent::Done };
+            return self.push(|producer| producer.send(topic, number, value));
+        }
+        let shared = Arc::clone(&self.shared);
+        let Some((name, _)) = shared.topics.of(topic) else { return Sent::Done };
         let header = is_first.then(|| Name::to_header(&self.owner, self.transaction()));
-        let sent = self.produce(name, partition, key, value, header.as_deref());
+        let sent = self.produce(name, number, key, value, header.as_deref());
         if is_first && sent == Sent::TooLarge {
             self.written.withdraw(topic, partition);
         }
@@ -206,31 +224,50 @@ impl Outgoing {
     fn produce(
         &mut self,
         topic: &str,
-        partition: u32,
+        partition: i32,
         key: Option<&[u8]>,
         value: Option<&[u8]>,
         transaction: Option<&str>,
     ) -> Sent {
+        self.push(|producer| {
+            let mut record = BaseRecord::<[u8], [u8]>::to(topic).partition(partition);
+            record.key = key;
+            record.payload = value;
+            record.headers = transaction.map(|name| {
+                OwnedHeaders::new_with_capacity(1).insert(Header { key: transaction::HEADER, value: Some(name) })
+            });
+            producer.producer().send(record).map_err(|(error, _)| error)
+        })
+    }
+
+    /// The topic of a record type, which is looked up once.
+    fn topic(&mut self, record_type: RecordType) -> Option<TopicNumber> {
+        let known = self.topics.get_mut(record_type.index())?;
+        if known.is_none() {
+            let (name, _) = self.shared.topics.of(Topic::Records(record_type))?;
+            match self.producer.open(name) {
+                Ok(topic) => *known = Some(topic),
+                Err(error) => self.trouble = self.trouble.take().or_else(|| Some(Trouble::of(&error))),
+            }
+        }
+        *known
+    }
+
+    /// Adds to the transaction what the producer is told to send.
+    fn push(&mut self, send: impl Fn(&TopicProducer<Listener>) -> KafkaResult<()>) -> Sent {
         self.begin();
         if self.trouble.is_some() {
             return Sent::Done;
         }
-        let Ok(number) = i32::try_from(partition) else { return Sent::Done };
-        let mut record = BaseRecord::<[u8], [u8]>::to(topic).partition(number);
-        record.key = key;
-        record.payload = value;
-        record.headers = transaction.map(|name| {
-            OwnedHeaders::new_with_capacity(1).insert(Header { key: transaction::HEADER, value: Some(name) })
-        });
         let mut waits_since = None;
         loop {
-            let (error, unsent) = match self.producer.send(record) {
+            let error = match send(&self.producer) {
                 Ok(()) => return Sent::Done,
-                Err(unsent) => unsent,
+                Err(error) => error,
             };
             match error {
                 KafkaError::MessageProduction(RDKafkaErrorCode::QueueFull) => {
-                    self.producer.poll(Duration::from_millis(2));
+                    self.producer().poll(Duration::from_millis(2));
                     let since: &mut Instant = waits_since.get_or_insert_with(Instant::now);
                     if since.elapsed() > self.shared.settings.transaction_timeout {
                         let what = "brokers took nothing for as long as a transaction lasts";
@@ -240,11 +277,10 @@ impl Outgoing {
                 }
                 KafkaError::MessageProduction(RDKafkaErrorCode::MessageSizeTooLarge) => return Sent::TooLarge,
                 error => {
-                    self.trouble = Some(trouble(&error));
+                    self.trouble = Some(Trouble::of(&error));
                     return Sent::Done;
                 }
             }
-            record = unsent;
         }
     }
 
@@ -258,9 +294,9 @@ impl Outgoing {
         self.check()?;
         let patience = self.shared.settings.transaction_timeout;
         let limit = Some(Instant::now() + 2 * patience);
-        let producer = &self.producer;
+        let producer = self.producer();
         // Offsets go last: who sees them accepted knows that all else is in the log.
-        self.insist(limit, patience, || producer.flush(WAIT))?;
+        self.insist(limit, patience, || self.producer.flush(WAIT))?;
         self.insist(limit, patience, || producer.send_offsets_to_transaction(offsets, group, WAIT))?;
         self.insist(None, patience, || producer.commit_transaction(WAIT))?;
         self.end();
@@ -272,7 +308,7 @@ impl Outgoing {
     pub(super) fn abort(&mut self) {
         if self.is_open {
             // Whoever comes next with this name aborts it otherwise.
-            let _ = self.producer.abort_transaction(WAIT);
+            let _ = self.producer().abort_transaction(WAIT);
             self.end();
         }
     }
@@ -294,7 +330,7 @@ impl Outgoing {
         for of in partitions.elements() {
             // A topic that is compacted takes none without a key; records have none.
             let key = (of.topic() == shared.topics.state).then_some(&b"end"[..]);
-            self.produce(of.topic(), u32::try_from(of.partition()).unwrap_or(u32::MAX), key, None, None);
+            self.produce(of.topic(), of.partition(), key, None, None);
         }
         let group = reader.committed.group_metadata().ok_or_else(|| Trouble::Fatal("there is no group".to_owned()))?;
         if let Ending::Commit(offsets) = ending {
@@ -307,8 +343,8 @@ impl Outgoing {
             .map_err(|error| Trouble::restart("aborted", error))?;
         let patience = shared.settings.transaction_timeout;
         let limit = Some(Instant::now() + 2 * patience);
-        let producer = &self.producer;
-        self.insist(limit, patience, || producer.flush(WAIT))?;
+        let producer = self.producer();
+        self.insist(limit, patience, || self.producer.flush(WAIT))?;
         self.insist(limit, patience, || producer.send_offsets_to_transaction(&offsets, &group, WAIT))?;
         self.insist(limit, patience, || producer.abort_transaction(WAIT))?;
         self.end();
@@ -334,12 +370,12 @@ impl Outgoing {
                 KafkaError::Flush(code) => *code == RDKafkaErrorCode::OperationTimedOut,
                 _ => false,
             };
-            if self.producer.context().0.is_stranded() {
+            if self.producer().context().0.is_stranded() {
                 // What a commit has come to is found out in the next life.
                 return Err(stranded("aborted"));
             }
             if !is_retriable || limit.is_some_and(|limit| Instant::now() > limit) {
-                return Err(trouble(&error));
+                return Err(Trouble::of(&error));
             }
             if self.shared.is_stopped() {
                 let since = *asked_to_stop.get_or_insert_with(Instant::now);
@@ -358,7 +394,7 @@ impl Outgoing {
         self.until_poll -= 1;
         if self.until_poll == 0 {
             self.until_poll = RECORDS_BETWEEN_POLLS;
-            self.producer.poll(Duration::ZERO);
+            self.serve();
         }
         if self.send(Topic::Records(record_type), partition, None, Some(bytes)) == Sent::TooLarge {
             counter!("weir_processor_oversize_records_total", "type" => record_type.name()).increment(1);
@@ -452,34 +488,4 @@ impl Outbox for Outgoing {
             tracing::error!(sensor, "two agents send at once under this sensor's name: give each one of its own");
         }
     }
-}
-
-/// What an error of a producer means.
-fn trouble(error: &KafkaError) -> Trouble {
-    let (is_fatal, code) = match error {
-        KafkaError::Transaction(error) => (error.is_fatal(), Some(error.code())),
-        error => (false, error.rdkafka_error_code()),
-    };
-    use RDKafkaErrorCode as Code;
-    let why = match code {
-        Some(
-            Code::Fenced
-            | Code::ProducerFenced
-            | Code::InvalidProducerEpoch
-            | Code::FencedInstanceId
-            | Code::IllegalGeneration
-            | Code::UnknownMemberId,
-        ) => "fenced",
-        _ if is_fatal => "fenced",
-        _ => "aborted",
-    };
-    if let Some(
-        Code::TransactionalIdAuthorizationFailed | Code::TopicAuthorizationFailed | Code::GroupAuthorizationFailed,
-    ) = code
-    {
-        return Trouble::Fatal(format!(
-            "Kafka refused a transaction: {error}; `weir topics acl` lists what a processor must be allowed"
-        ));
-    }
-    Trouble::restart(why, error)
 }

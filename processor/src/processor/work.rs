@@ -12,7 +12,7 @@ use rdkafka::{
     consumer::{BaseConsumer, Consumer as _, ConsumerGroupMetadata},
     message::BorrowedMessage,
 };
-use weir_contract::record::Skipped;
+use weir_contract::{PacketBatch, record::Skipped};
 use weir_engine::Counters;
 
 use super::{
@@ -59,6 +59,8 @@ pub(super) struct Work {
     outgoing: Outgoing,
     reader: Reader,
     partitions: BTreeMap<u32, Held>,
+    /// Memory for the message at hand.
+    batch: PacketBatch,
     /// Who we were in the group when the partitions were assigned. Asked later it could tell what it has become
     /// since, and a commit in that name would not be refused.
     group: Option<ConsumerGroupMetadata>,
@@ -104,6 +106,7 @@ impl Work {
             outgoing,
             reader,
             partitions: BTreeMap::new(),
+            batch: PacketBatch::default(),
             group: None,
             trouble: None,
             lessons,
@@ -262,7 +265,7 @@ impl Work {
                 return Err(Trouble::restart("gap", what));
             }
             let begun = Instant::now();
-            match held.partition.take(&view, &mut self.outgoing) {
+            match held.partition.take(&view, &mut self.batch, &mut self.outgoing) {
                 Ok(Taken::CommitFirst) => self.commit(false)?,
                 Ok(taken) => {
                     match taken {

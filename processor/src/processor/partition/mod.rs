@@ -194,12 +194,17 @@ impl Partition {
         self.captured_ns
     }
 
-    /// Takes a message. Only a live partition writes to the outbox.
+    /// Takes a message. Only a live partition writes to the outbox. `batch` is memory to read the message into.
     ///
     /// # Errors
     ///
     /// The partition is to be dropped, with what it wrote since the last commit.
-    pub fn take(&mut self, message: &Message<'_>, outbox: &mut impl Outbox) -> Result<Taken, Failure> {
+    pub fn take(
+        &mut self,
+        message: &Message<'_>,
+        batch: &mut PacketBatch,
+        outbox: &mut impl Outbox,
+    ) -> Result<Taken, Failure> {
         let is_last = message.offset + 1 == self.progress.offset && self.next <= self.progress.offset;
         if is_last && self.progress.last_message.is_some_and(|last| last != head(message)) {
             let what = format!("the message at offset {} is another one", message.offset);
@@ -209,7 +214,7 @@ impl Partition {
             return Ok(Taken::Discarded);
         }
         if message.offset < self.progress.offset {
-            self.decode(message, None::<&mut Nowhere>)?;
+            self.decode(message, batch, None::<&mut Nowhere>)?;
             return Ok(Taken::Replayed);
         }
         if !self.claimed {
@@ -218,7 +223,7 @@ impl Partition {
         if self.progress.careful_until > message.offset && !self.may_try(message) {
             return Ok(Taken::CommitFirst);
         }
-        self.decode(message, Some(outbox))?;
+        self.decode(message, batch, Some(outbox))?;
         Ok(Taken::Decoded)
     }
 
@@ -238,20 +243,25 @@ impl Partition {
     }
 
     /// Brings the engine on by a message.
-    fn decode<O: Outbox>(&mut self, message: &Message<'_>, outbox: Option<&mut O>) -> Result<(), Failure> {
+    fn decode<O: Outbox>(
+        &mut self,
+        message: &Message<'_>,
+        batch: &mut PacketBatch,
+        outbox: Option<&mut O>,
+    ) -> Result<(), Failure> {
         let place = Place { topic: &self.rules.topic, partition: self.number, offset: message.offset };
         let mut sink = Sink { outbox, place };
         self.engine.append(message.appended_ms, &mut sink);
         let skipped = || self.skipped.iter().filter(|skipped| skipped.offset == message.offset);
         let whole = skipped().find(|skipped| skipped.packet_number.is_none()).map(|whole| Err(whole.reason.clone()));
-        let batch = whole.unwrap_or_else(|| read(message, self.number, self.rules.partition_count));
+        let batch = whole.unwrap_or_else(|| read(message, self.number, self.rules.partition_count, batch));
         let left_out: Vec<i64> = skipped().filter_map(|skipped| skipped.packet_number).collect();
         self.captured_ns = batch.as_ref().ok().filter(|batch| batch.packet_count() > 0).map(|batch| batch.watermark_ns);
         let done = match batch {
-            Ok(batch) => match self.engine.push_without(&batch, &left_out, &mut sink) {
+            Ok(batch) => match self.engine.push_without(batch, &left_out, &mut sink) {
                 Ok(()) => {
                     for skipped in skipped() {
-                        sink.letter_of_skipped(&batch, skipped);
+                        sink.letter_of_skipped(batch, skipped);
                     }
                     Ok(())
                 }
@@ -281,9 +291,15 @@ fn head(message: &Message<'_>) -> u64 {
 }
 
 /// The batch in a message, if it belongs where it is.
-fn read(message: &Message<'_>, partition: u32, partition_count: u32) -> Result<PacketBatch, String> {
+fn read<'b>(
+    message: &Message<'_>,
+    partition: u32,
+    partition_count: u32,
+    batch: &'b mut PacketBatch,
+) -> Result<&'b PacketBatch, String> {
     let value = message.value.ok_or("the message has no value")?;
-    let batch = PacketBatch::decode(value).map_err(|error| format!("no packet batch: {error}"))?;
+    batch.clear();
+    batch.merge(value).map_err(|error| format!("no packet batch: {error}"))?;
     if (batch.partition, batch.partition_count) != (partition, partition_count) {
         return Err(format!(
             "a batch for partition {} of {} in partition {partition} of {partition_count}; was the topic enlarged while \

@@ -106,7 +106,7 @@ impl World {
     fn deliver(&mut self, owner: &mut Owner) -> Result<Option<Taken>, Failure> {
         for _ in 0..3 {
             let Some(message) = self.message(owner.fetched) else { return Ok(None) };
-            let taken = owner.partition.take(&message, &mut owner.gathered)?;
+            let taken = owner.partition.take(&message, &mut PacketBatch::default(), &mut owner.gathered)?;
             if taken != Taken::CommitFirst {
                 owner.fetched += 1;
                 return Ok(Some(taken));
