@@ -20,7 +20,7 @@ use weir_contract::{
     DeadLetter, RecordType,
     record::{Weird, WeirdReason},
 };
-use weir_service::kafka::{Reporter, STATISTICS_MS, TopicNumber, TopicProducer};
+use weir_service::kafka::{Reporter, STATISTICS_MS};
 
 use super::{
     Shared, Trouble,
@@ -39,9 +39,11 @@ const WAIT: Duration = Duration::from_secs(1);
 /// Records between two looks at what the producer has to tell.
 const RECORDS_BETWEEN_POLLS: u32 = 4096;
 
-/// How long records wait for others in the same batch. Nobody sees them before the commit, which sends at once what
-/// still waits; batches five times as large take the client and the brokers less. More would fill the producer's queue.
-const LINGER_MS: &str = "100";
+/// How long records wait for others in the same batch. Nobody sees them before the commit, which waits as long.
+const LINGER_MS: &str = "20";
+
+/// How long until a flush looks again whether all is delivered.
+const FLUSHED_AGAIN: Duration = Duration::from_millis(2);
 
 /// That two agents have one name is logged again after so long.
 const REPEAT: Duration = Duration::from_secs(30);
@@ -87,9 +89,7 @@ pub(super) struct Outgoing {
     shared: Arc<Shared>,
     /// The worker in whose name it writes.
     owner: String,
-    producer: TopicProducer<Listener>,
-    /// Topics of record types, once records of them were written.
-    topics: Vec<Option<TopicNumber>>,
+    producer: BaseProducer<Listener>,
     /// A transaction has begun.
     is_open: bool,
     written: Written,
@@ -136,8 +136,7 @@ impl Outgoing {
         let outgoing = Self {
             shared: Arc::clone(shared),
             owner: owner.to_owned(),
-            producer: TopicProducer::new(producer),
-            topics: vec![None; RecordType::all().len()],
+            producer,
             is_open: false,
             written: Written::new(),
             trouble: None,
@@ -150,17 +149,13 @@ impl Outgoing {
             rewritten: Vec::new(),
         };
         // As long as it takes: without brokers there is nothing else to do.
-        outgoing.insist(None, Duration::ZERO, || outgoing.producer().init_transactions(WAIT))?;
+        outgoing.insist(None, Duration::ZERO, || outgoing.producer.init_transactions(WAIT))?;
         Ok(outgoing)
     }
 
     /// Lets the producer tell its errors, and ask for a new token before the one it has expires. To be called often.
     pub(super) fn serve(&self) {
-        self.producer().poll(Duration::ZERO);
-    }
-
-    fn producer(&self) -> &BaseProducer<Listener> {
-        self.producer.producer()
+        self.producer.poll(Duration::ZERO);
     }
 
     /// Begins a transaction, if none is open.
@@ -168,7 +163,7 @@ impl Outgoing {
         if self.is_open || self.trouble.is_some() {
             return;
         }
-        match self.producer().begin_transaction() {
+        match self.producer.begin_transaction() {
             Ok(()) => self.is_open = true,
             Err(error) => self.trouble = Some(Trouble::of(&error)),
         }
@@ -202,19 +197,12 @@ impl Outgoing {
     /// Adds a message to the transaction, for the partition of that number among as many as the topic has. Waits while
     /// the producer has too many.
     pub(super) fn send(&mut self, topic: Topic, partition: u32, key: Option<&[u8]>, value: Option<&[u8]>) -> Sent {
-        let Some((_, count)) = self.shared.topics.of(topic) else { return Sent::Done };
-        let partition = partition % count.max(1);
-        let number = i32::try_from(partition).unwrap_or(i32::MAX);
-        let is_first = self.written.enter(topic, partition);
-        if let (Topic::Records(record_type), false, None, Some(value)) = (topic, is_first, key, value) {
-            // As good as all.
-            let Some(topic) = self.topic(record_type) else { return Sent::Done };
-            return self.push(|producer| producer.send(topic, number, value));
-        }
         let shared = Arc::clone(&self.shared);
-        let Some((name, _)) = shared.topics.of(topic) else { return Sent::Done };
+        let Some((name, count)) = shared.topics.of(topic) else { return Sent::Done };
+        let partition = partition % count.max(1);
+        let is_first = self.written.enter(topic, partition);
         let header = is_first.then(|| Name::to_header(&self.owner, self.transaction()));
-        let sent = self.produce(name, number, key, value, header.as_deref());
+        let sent = self.produce(name, i32::try_from(partition).unwrap_or(i32::MAX), key, value, header.as_deref());
         if is_first && sent == Sent::TooLarge {
             self.written.withdraw(topic, partition);
         }
@@ -229,45 +217,25 @@ impl Outgoing {
         value: Option<&[u8]>,
         transaction: Option<&str>,
     ) -> Sent {
-        self.push(|producer| {
-            let mut record = BaseRecord::<[u8], [u8]>::to(topic).partition(partition);
-            record.key = key;
-            record.payload = value;
-            record.headers = transaction.map(|name| {
-                OwnedHeaders::new_with_capacity(1).insert(Header { key: transaction::HEADER, value: Some(name) })
-            });
-            producer.producer().send(record).map_err(|(error, _)| error)
-        })
-    }
-
-    /// The topic of a record type, which is looked up once.
-    fn topic(&mut self, record_type: RecordType) -> Option<TopicNumber> {
-        let known = self.topics.get_mut(record_type.index())?;
-        if known.is_none() {
-            let (name, _) = self.shared.topics.of(Topic::Records(record_type))?;
-            match self.producer.open(name) {
-                Ok(topic) => *known = Some(topic),
-                Err(error) => self.trouble = self.trouble.take().or_else(|| Some(Trouble::of(&error))),
-            }
-        }
-        *known
-    }
-
-    /// Adds to the transaction what the producer is told to send.
-    fn push(&mut self, send: impl Fn(&TopicProducer<Listener>) -> KafkaResult<()>) -> Sent {
         self.begin();
         if self.trouble.is_some() {
             return Sent::Done;
         }
+        let mut record = BaseRecord::<[u8], [u8]>::to(topic).partition(partition);
+        record.key = key;
+        record.payload = value;
+        record.headers = transaction.map(|name| {
+            OwnedHeaders::new_with_capacity(1).insert(Header { key: transaction::HEADER, value: Some(name) })
+        });
         let mut waits_since = None;
         loop {
-            let error = match send(&self.producer) {
+            let (error, unsent) = match self.producer.send(record) {
                 Ok(()) => return Sent::Done,
-                Err(error) => error,
+                Err(unsent) => unsent,
             };
             match error {
                 KafkaError::MessageProduction(RDKafkaErrorCode::QueueFull) => {
-                    self.producer().poll(Duration::from_millis(2));
+                    self.producer.poll(Duration::from_millis(2));
                     let since: &mut Instant = waits_since.get_or_insert_with(Instant::now);
                     if since.elapsed() > self.shared.settings.transaction_timeout {
                         let what = "brokers took nothing for as long as a transaction lasts";
@@ -281,6 +249,7 @@ impl Outgoing {
                     return Sent::Done;
                 }
             }
+            record = unsent;
         }
     }
 
@@ -294,9 +263,9 @@ impl Outgoing {
         self.check()?;
         let patience = self.shared.settings.transaction_timeout;
         let limit = Some(Instant::now() + 2 * patience);
-        let producer = self.producer();
+        let producer = &self.producer;
         // Offsets go last: who sees them accepted knows that all else is in the log.
-        self.insist(limit, patience, || self.producer.flush(WAIT))?;
+        self.insist(limit, patience, || self.flush())?;
         self.insist(limit, patience, || producer.send_offsets_to_transaction(offsets, group, WAIT))?;
         self.insist(None, patience, || producer.commit_transaction(WAIT))?;
         self.end();
@@ -308,7 +277,7 @@ impl Outgoing {
     pub(super) fn abort(&mut self) {
         if self.is_open {
             // Whoever comes next with this name aborts it otherwise.
-            let _ = self.producer().abort_transaction(WAIT);
+            let _ = self.producer.abort_transaction(WAIT);
             self.end();
         }
     }
@@ -343,12 +312,24 @@ impl Outgoing {
             .map_err(|error| Trouble::restart("aborted", error))?;
         let patience = shared.settings.transaction_timeout;
         let limit = Some(Instant::now() + 2 * patience);
-        let producer = self.producer();
-        self.insist(limit, patience, || self.producer.flush(WAIT))?;
+        let producer = &self.producer;
+        self.insist(limit, patience, || self.flush())?;
         self.insist(limit, patience, || producer.send_offsets_to_transaction(&offsets, &group, WAIT))?;
         self.insist(limit, patience, || producer.abort_transaction(WAIT))?;
         self.end();
         Ok(())
+    }
+
+    /// Waits until everything is delivered or given up. rdkafka's own sleeps for 100 ms between two looks.
+    fn flush(&self) -> KafkaResult<()> {
+        let until = Instant::now() + WAIT;
+        loop {
+            let done = self.producer.flush(Duration::ZERO);
+            if done.is_ok() || Instant::now() > until {
+                return done;
+            }
+            self.producer.poll(FLUSHED_AGAIN);
+        }
     }
 
     /// Tries again as long as that makes sense: until the limit, and once the process is to stop not much longer.
@@ -370,7 +351,7 @@ impl Outgoing {
                 KafkaError::Flush(code) => *code == RDKafkaErrorCode::OperationTimedOut,
                 _ => false,
             };
-            if self.producer().context().0.is_stranded() {
+            if self.producer.context().0.is_stranded() {
                 // What a commit has come to is found out in the next life.
                 return Err(stranded("aborted"));
             }

@@ -2,7 +2,6 @@
 
 mod admin;
 mod certificate;
-mod producer;
 mod reporter;
 
 use std::{
@@ -18,7 +17,6 @@ use serde::{Deserialize, Serialize};
 use weir_contract::topics;
 
 pub use certificate::EXPIRY as CERTIFICATE_EXPIRY;
-pub use producer::{TopicNumber, TopicProducer};
 pub use reporter::{ERROR_KINDS, Reporter, STATISTICS_MS, error_kind, why};
 
 /// The variable of the environment that may hold the password instead of a file.
