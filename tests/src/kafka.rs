@@ -245,7 +245,8 @@ impl Kafka {
     ///
     /// Where there is no Java.
     pub fn tool(&self, class: &str, arguments: &[&str]) -> Output {
-        let mut command = java("log4j2-tools.yaml", &["-Xmx128m", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1"]);
+        let mut command =
+            java(self.home.path(), "log4j2-tools.yaml", &["-Xmx128m", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1"]);
         command.arg(class).args(["--bootstrap-server", &self.bootstrap()]).args(arguments).output().unwrap()
     }
 
@@ -360,7 +361,7 @@ fn keys_url(issuer: &Issuer) -> String {
 fn format_storage(home: &Path, secured: bool) {
     let kind = if secured { "secured" } else { "open" };
     let formatted = cache::folder(&format!("kafka-{VERSION}-{kind}"), |folder| {
-        let mut command = java("log4j2-tools.yaml", &[]);
+        let mut command = java(home, "log4j2-tools.yaml", &[]);
         command.args(["kafka.tools.StorageTool", "format", "--cluster-id", "weir-tests-cluster-id-", "--config"]);
         command.arg(home.join("server.properties"));
         if secured {
@@ -388,17 +389,19 @@ fn launch(home: &Path, secured: Option<&Secured>, jvm: &[&str]) -> Process {
     let issuer = secured.map(|Secured { issuer, .. }| keys_url(issuer));
     let allowed = issuer.map(|url| format!("-Dorg.apache.kafka.sasl.oauthbearer.allowed.urls={url}"));
     let options: Vec<_> = jvm.iter().copied().chain(allowed.as_deref()).collect();
-    let mut command = java("log4j2.yaml", &options);
+    let mut command = java(home, "log4j2.yaml", &options);
     command.arg("kafka.Kafka").arg(home.join("server.properties"));
     Process::start(command, &home.join("broker.log"))
 }
 
-/// Java with Kafka's classes.
-fn java(logging: &str, options: &[&str]) -> Command {
+/// Java with Kafka's classes, which unpack libraries to a folder that goes with the broker: those of a broker that is
+/// killed would stay.
+fn java(home: &Path, logging: &str, options: &[&str]) -> Command {
     let harness = Path::new(env!("CARGO_MANIFEST_DIR")).join("harness");
     let mut command = Command::new("java");
     command
         .args(options)
+        .arg(format!("-Djava.io.tmpdir={}", home.display()))
         .arg(format!("-Dlog4j2.configurationFile={}", harness.join(logging).display()))
         .arg("-cp")
         .arg(jars().join("*"));

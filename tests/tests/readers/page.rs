@@ -96,7 +96,7 @@ impl Page {
             "clickhouse" => drop(bash.env("WEIR_CHDB", chdb())),
             _ => {}
         }
-        bash.env("XDG_DATA_HOME", folder.path());
+        bash.env("XDG_DATA_HOME", folder.path()).env("TMPDIR", folder.path());
         let log = folder.path().join("output");
         let status = Process::start(bash, &log).end_within(LIMIT);
         let printed = fs::read_to_string(&log).unwrap();
@@ -163,11 +163,16 @@ fn chdb() -> PathBuf {
     installed.join("bin/python")
 }
 
-/// Where Spark keeps packages: in the cache, and not in the home folder.
+/// Where Spark keeps packages, in the cache and not in the home folder, and what it unpacks.
 fn spark_settings(folder: &Path) -> PathBuf {
     let packages = cache::folder("spark-packages", |_| {});
     let conf = folder.join("conf");
     fs::create_dir(&conf).unwrap();
-    fs::write(conf.join("spark-defaults.conf"), format!("spark.jars.ivy {}\n", packages.display())).unwrap();
+    let settings = format!(
+        "spark.jars.ivy {}\nspark.driver.extraJavaOptions -Djava.io.tmpdir={}\n",
+        packages.display(),
+        folder.display()
+    );
+    fs::write(conf.join("spark-defaults.conf"), settings).unwrap();
     conf
 }
