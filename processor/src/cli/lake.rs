@@ -53,6 +53,11 @@ pub fn run(command: Command) -> anyhow::Result<ExitCode> {
 }
 
 fn show(report: &Report) -> String {
+    if report.held.is_empty() && report.faults.is_empty() {
+        return "no files: a sink puts its first an hour after their records came, or as --small-file-seconds says; \
+                a lake that should have some stands elsewhere\n"
+            .to_owned();
+    }
     let mut text = format!("{:<28} {:>8} {:>8} {:>14} {:>16}\n", "type", "chains", "files", "rows", "bytes");
     for (name, held) in &report.held {
         // Writing to a `String` does not fail.
@@ -63,7 +68,18 @@ fn show(report: &Report) -> String {
     }
     let _ = match report.faults.len() {
         0 => writeln!(text, "no holes, no overlaps, no foreign files"),
+        1 => writeln!(text, "1 fault"),
         faults => writeln!(text, "{faults} faults"),
     };
     text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_lake_without_files_is_not_told_as_if_all_were_well() {
+        assert!(show(&Report::default()).starts_with("no files: "));
+    }
 }

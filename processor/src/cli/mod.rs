@@ -63,7 +63,7 @@ enum Command {
     Schema(schema::Command),
     /// Ask a processor or sink that runs whether it does its work: for images, which have no other program.
     Health {
-        /// Where it listens.
+        /// Where it listens, as in 127.0.0.1:9478.
         #[arg(value_name = "ADDRESS")]
         address: SocketAddr,
     },

@@ -135,7 +135,7 @@ impl KafkaConfig {
     pub fn check(&self) -> anyhow::Result<()> {
         let brokers = self.brokers.as_deref().unwrap_or_default();
         if brokers.trim().is_empty() {
-            bail!("brokers is empty: name at least one, as host:port");
+            bail!("brokers is empty: name at least one, as in --brokers localhost:9092 or WEIR_KAFKA_BROKERS");
         }
         for broker in brokers.split(',') {
             let port = broker.trim().rsplit_once(':').map(|(_, port)| port.parse::<u16>());

@@ -130,7 +130,7 @@ impl ClientContext for Reporter {
         // That all are down adds nothing to why the last one is.
         let said = code == Some(RDKafkaErrorCode::AllBrokersDown) && self.last().is_some();
         if !said && self.is_news(reason) {
-            tracing::error!(kind, code = ?code, "Kafka: {reason}");
+            tracing::error!(kind, code = code.map(tracing::field::debug), "Kafka: {reason}");
         }
     }
 
