@@ -72,8 +72,15 @@ need_test_programs() {
     need_program protoc protobuf-compiler
     need_program javac default-jdk-headless
     need_program mvn maven
-    need_program go golang-go
+    need_go
     need_program openssl openssl
+}
+
+# Go as it is since 1.21, which fetches by itself the release that a module asks for. Debian 12's is older.
+need_go() {
+    need_program go golang-go
+    [[ -n $(go env GOTOOLCHAIN) ]] || fail "$(go version) is too old: install Go 1.21 or later, from" \
+        "https://go.dev/dl/ for example, and run this again"
 }
 
 # Makes the large captures to measure with; sets `captures`.

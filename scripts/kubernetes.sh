@@ -18,7 +18,7 @@ need_kubernetes() {
 build_kubernetes() {
     local modules=$1 home=$2 version variables module crds=()
     say "Building Helm and Kubernetes to $kubernetes"
-    need_program go golang-go
+    need_go
     mkdir -p "$home/bin" "$home/crds"
     version=$(go -C "$modules" list -m -f '{{.Version}}' k8s.io/kubernetes)
     # Unless it is told its version, the API server says v0.0.0, and Helm refuses the chart.
