@@ -24,7 +24,7 @@ use weir_contract::{RecordType, Selection};
 use encoder::{Begin, Encoder, Whole};
 pub use error::{OutputError, Place};
 use file::{Handle, TempFile};
-pub(crate) use parquet::{ParquetFile, footer};
+pub(crate) use parquet::{ParquetGroups, footer};
 
 /// How records are written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
