@@ -259,6 +259,17 @@ fn serve_names(socket: &UdpSocket, known: &[u8]) {
     }
 }
 
+/// Adds a plugin for names that crashes the program which loads it, as that of a system with another C library may.
+fn add_plugin(root: &Path) {
+    let folder = root.join(format!("lib/{}-linux-gnu", std::env::consts::ARCH));
+    std::fs::create_dir_all(&folder).unwrap();
+    let source = folder.join("plugin.c");
+    std::fs::write(&source, "__attribute__((constructor)) void crash(void) { __builtin_trap(); }").unwrap();
+    let mut compiler = Command::new("cc");
+    compiler.args(["-shared", "-fPIC", "-nostdlib", "-o"]).arg(folder.join("libnss_resolve.so.2"));
+    run(compiler.arg(&source));
+}
+
 #[test]
 fn brokers_are_found_by_name_as_in_a_pod() {
     in_namespace("brokers_are_found_by_name_as_in_a_pod", || {
@@ -267,7 +278,7 @@ fn brokers_are_found_by_name_as_in_a_pod() {
         let socket = UdpSocket::bind("127.0.0.1:53").unwrap();
         std::thread::spawn(move || serve_names(&socket, b"\x05kafka\x04data\x03svc\x04test\x00"));
         let kafka = Kafka::start();
-        // No plugin for names is to be had, and none is needed.
+        // Plugins for names are asked for, and none is needed.
         let root = Root::of("weir", "ROOT_OF_WEIR")
             .with_file("etc/resolv.conf", "nameserver 127.0.0.1\nsearch data.svc.test svc.test\noptions ndots:5\n")
             .with_file("etc/hosts", "127.0.0.1 broker\n")
@@ -275,6 +286,9 @@ fn brokers_are_found_by_name_as_in_a_pod() {
                 "etc/nsswitch.conf",
                 "hosts: resolve [!UNAVAIL=return] files mdns4_minimal [NOTFOUND=return] dns\n",
             );
+        if std::env::var_os("ROOT_OF_WEIR").is_some() {
+            add_plugin(&root.folder);
+        }
         let port = kafka.bootstrap().rsplit_once(':').unwrap().1.to_owned();
         for name in ["kafka", "kafka.data", "kafka.data.svc.test", "broker"] {
             let brokers = format!("{name}:{port}");
