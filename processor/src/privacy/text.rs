@@ -34,10 +34,12 @@ pub fn push_veiled(text: &[u8], out: &mut Vec<u8>, veil: &mut impl Veil) {
     let mut scan = Scan { text, out, veil };
     let mut copied = 0;
     let mut at = 0;
+    let mut behind_escape = 0;
     while let Some(&byte) = text.get(at) {
         if byte == b'\\' {
-            // An escaped byte, `\x0a`: its digits are no part of an address behind it.
+            // An escaped byte, `\x0a`: its digits are no part of an address behind it, nor of a word.
             at += if text.get(at + 1) == Some(&b'x') { 4 } else { 1 };
+            behind_escape = at;
             continue;
         }
         if !is_part(byte) {
@@ -47,14 +49,15 @@ pub fn push_veiled(text: &[u8], out: &mut Vec<u8>, veil: &mut impl Veil) {
         let rest = text.get(at..).unwrap_or_default();
         let length = rest.iter().position(|&byte| !is_part(byte)).unwrap_or(rest.len());
         let (run, after) = rest.split_at(length);
-        if let Some(octets) = dashed_mac(scan.before(at), run, after, rest) {
+        let before = at.checked_sub(1).filter(|_| at > behind_escape).and_then(|before| text.get(before)).copied();
+        if let Some(octets) = dashed_mac(before, run, after, rest) {
             scan.copy(copied, at);
             scan.push_mac(octets, b'-');
             at += MAC_BYTES;
             copied = at;
         } else if run.iter().any(|byte| matches!(byte, b'.' | b':')) {
             scan.copy(copied, at);
-            scan.push_run(scan.before(at), run, after);
+            scan.push_run(before, run, after);
             at += length;
             copied = at;
         } else {
@@ -117,10 +120,6 @@ struct Scan<'a, V> {
 }
 
 impl<V: Veil> Scan<'_, V> {
-    fn before(&self, at: usize) -> Option<u8> {
-        at.checked_sub(1).and_then(|before| self.text.get(before)).copied()
-    }
-
     fn copy(&mut self, from: usize, to: usize) {
         self.out.extend_from_slice(self.text.get(from..to).unwrap_or_default());
     }
