@@ -32,6 +32,15 @@ const GROUP: usize = 4;
 const NEXT: u8 = 1 << 5;
 const NEXT_AND_CUT: u8 = NEXT | 4;
 
+/// What the target `privacy` looks for in texts.
+const ADDRESSES: [&str; 5] = [
+    "from 192.0.2.1:53 to [2001:db8::1%eth0]:443",
+    "00:00:5e:00:53:01 33-33-ff-00-53-01",
+    "1.2.0.192.in-addr.arpa",
+    "1.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.8.b.d.0.1.0.0.2.ip6.arpa",
+    "\\x0a::ffff:192.0.2.1/128",
+];
+
 #[derive(Default)]
 struct Seeds(BTreeMap<&'static str, BTreeSet<Vec<u8>>>);
 
@@ -66,6 +75,9 @@ fn main() -> Result<(), Box<dyn Error>> {
         .collect::<Result<_, std::io::Error>>()?;
     captures.sort();
     let mut seeds = Seeds::default();
+    for (field, text) in (0_u16..).zip(ADDRESSES) {
+        seeds.add("privacy", [&[1], &field.to_be_bytes()[..], text.as_bytes()].concat());
+    }
     let mut seen_records = BTreeMap::new();
     for path in captures.iter().filter(|path| path.is_file()) {
         let bytes = fs::read(path)?;
@@ -130,6 +142,7 @@ fn add_group(seeds: &mut Seeds, packets: &[OwnedPacket], seen: &mut BTreeMap<Rec
     // What is new about a group is that it has a type of record that was rare so far.
     let is_new = records.0.iter().any(|(record_type, _)| *seen.entry(*record_type).or_default() < 2);
     if is_new {
+        seeds.add("privacy", [&[2], &input[..]].concat());
         seeds.0.entry("engine").or_default().insert(input);
         seeds.0.entry("packet_batch").or_default().insert(batch.encode_to_vec());
         seeds.0.entry("snapshot").or_default().insert(engine.snapshot());
@@ -139,7 +152,9 @@ fn add_group(seeds: &mut Seeds, packets: &[OwnedPacket], seen: &mut BTreeMap<Rec
         *times += 1;
         if *times <= 2 {
             let id = u16::try_from(record_type.info().id).expect("numbers of types are small");
-            seeds.0.entry("columns").or_default().insert([&id.to_be_bytes()[..], &bytes].concat());
+            let input = [&id.to_be_bytes()[..], &bytes].concat();
+            seeds.add("privacy", [&[0], &input[..]].concat());
+            seeds.0.entry("columns").or_default().insert(input);
         }
     }
 }
