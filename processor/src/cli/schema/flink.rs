@@ -17,6 +17,7 @@ pub fn statements(types: &[RecordType], topics: &Topics) -> String {
     text
 }
 
+// A message without a value, which ends a transaction that Kafka had forgotten, would end queries otherwise.
 fn push_table(text: &mut String, of: RecordType, topics: &Topics) {
     let info = of.info();
     let (meta, own) = info.meta_and_own();
@@ -35,6 +36,7 @@ fn push_table(text: &mut String, of: RecordType, topics: &Topics) {
   'topic' = '{}',
   'scan.startup.mode' = 'earliest-offset',
   'format' = 'protobuf',
+  'protobuf.ignore-parse-errors' = 'true',
   'protobuf.read-default-values' = 'true',
   'protobuf.message-class-name' = '{}.{}'
 );\n",
