@@ -196,6 +196,12 @@ impl Page {
         })
     }
 
+    /// What has been added to each value since an earlier page.
+    pub fn since(&self, before: &Self) -> Self {
+        let added = |(series, value): (&String, &f64)| (series.clone(), value - before.0.get(series).unwrap_or(&0.0));
+        Self(self.0.iter().map(added).collect())
+    }
+
     /// The least bound of a histogram's buckets below which this share of its values is.
     pub fn quantile(&self, name: &str, share: f64) -> f64 {
         let count = self.sum(&format!("{name}_count"));
