@@ -21,9 +21,10 @@ if [[ $arch != $(uname -m) ]]; then
     x86_64) glibc=libc6-dev-amd64-cross ;;
     *) fail "ARCH=$arch: there are aarch64 and x86_64" ;;
     esac
-    need_packages "gcc-${tool/_/-}" "$glibc"
+    # Half of librdkafka is C++, which is built and left out.
+    need_packages "gcc-${tool/_/-}" "g++-${tool/_/-}" "$glibc"
     # librdkafka's own build knows no variables that are for one target only.
-    export CC=$tool-gcc AR=$tool-ar HOST_CC=cc HOST_AR=ar
+    export CC=$tool-gcc CXX=$tool-g++ AR=$tool-ar HOST_CC=cc HOST_CXX=c++ HOST_AR=ar
     linker=CARGO_TARGET_${triple^^}_LINKER
     export "${linker//-/_}=$tool-gcc"
 fi
@@ -66,9 +67,11 @@ for program in weir-agent weir; do
     "$tool-strip" -o "$folder/$program" "$target/$triple/release/$program"
 done
 
+# Packages for another machine have a suffix to the version of the source that they were made of.
+glibc_version=$(dpkg-query --show --showformat '${Version}' "$glibc")
 for program in weir weir-agent; do
     scripts/sbom.py "$program" "$triple" "libpcap $libpcap_version BSD-3-Clause" \
-        "glibc $(dpkg-query --show --showformat '${source:Version}' "$glibc") LGPL-2.1-or-later" \
+        "glibc ${glibc_version%cross*} LGPL-2.1-or-later" \
         "libgcc $("$tool-gcc" -dumpfullversion) GPL-3.0-or-later WITH GCC-exception-3.1" >"$folder/$program.cdx.json"
 done
 cp /usr/share/common-licenses/LGPL-2.1 "$folder/licences/"
