@@ -9,7 +9,7 @@ use weir_contract::{
 
 /// Size of batches that stay within a process: those of all partitions fit a core's second-level
 /// cache together. Against the largest batches this takes a third off reading and batching.
-pub const LOCAL_BATCH_BYTES: usize = 128_000;
+pub const LOCAL_BATCH_BYTES: usize = 64_000;
 
 /// A batch with this much closes after [`LARGE_AGE`].
 const LARGE_BYTES: usize = 64 << 10;

@@ -103,7 +103,7 @@ pub fn run(settings: &Settings, stop: &Arc<AtomicBool>) -> anyhow::Result<Report
         terminal::tell(format_args!("note: {skipped}"));
     }
     let workers = settings.workers.clamp(1, usize::try_from(settings.partitions)?);
-    let pipeline = Pipeline::start(&Plan {
+    let mut pipeline = Pipeline::start(&Plan {
         workers,
         limits: settings.limits,
         seed: random(),
@@ -126,7 +126,7 @@ pub fn run(settings: &Settings, stop: &Arc<AtomicBool>) -> anyhow::Result<Report
         bytes_read: 0,
     };
     for capture in captures {
-        reading.decode(&capture, &pipeline);
+        reading.decode(&capture, &mut pipeline);
         if reading.is_stopped() || pipeline.has_failed() {
             break;
         }
@@ -230,7 +230,7 @@ impl Reading<'_> {
         })
     }
 
-    fn decode(&mut self, capture: &Capture, pipeline: &Pipeline) {
+    fn decode(&mut self, capture: &Capture, pipeline: &mut Pipeline) {
         let settings = self.settings;
         let Opened { mut merge, epoch, mut filter } = match self.open(capture) {
             Ok(opened) => opened,
@@ -260,8 +260,7 @@ impl Reading<'_> {
                     if !keeps {
                         self.filtered_packets += 1;
                     } else if let Some(batch) = batcher.push(&packet, interface) {
-                        pipeline.push(batch);
-                        pipeline.take_spares().for_each(|spare| batcher.recycle(spare));
+                        pipeline.push(batch).into_iter().for_each(|spare| batcher.recycle(spare));
                     }
                     false
                 }
@@ -282,7 +281,9 @@ impl Reading<'_> {
                     if let Some(quiet_ns) = merge.quiet_until_ns() {
                         batcher.quiet_until(quiet_ns);
                     }
-                    batcher.due(begun.elapsed()).into_iter().for_each(|batch| pipeline.push(batch));
+                    for batch in batcher.due(begun.elapsed()) {
+                        pipeline.push(batch).into_iter().for_each(|spare| batcher.recycle(spare));
+                    }
                 }
             }
         }
@@ -296,7 +297,9 @@ impl Reading<'_> {
             kernel.enter(counters);
         }
         self.dropped_packets += kernel.dropped + kernel.interface_dropped + kernel.queue_dropped;
-        batcher.finish().for_each(|batch| pipeline.push(batch));
+        for batch in batcher.finish() {
+            pipeline.push(batch);
+        }
         self.close(outcomes);
     }
 

@@ -1,9 +1,10 @@
 //! Batches to records to files, on all cores and in one order.
 //!
-//! The reader deals batches to workers by partition. Each worker hands what it makes of a batch to all
-//! writers, which take the workers' pieces in the order of the batches: so files do not depend on how
-//! threads were scheduled. All channels are bounded. Nobody waits in a circle, since a worker that waits
-//! for a writer works on a later batch than the one that the writer waits for.
+//! The reader deals batches to workers by partition; a single worker is the reader itself. Each worker
+//! hands what it makes of a batch to all writers, which take the workers' pieces in the order of the
+//! batches: so files do not depend on how threads were scheduled. All channels are bounded. Nobody waits
+//! in a circle, since a worker that waits for a writer works on a later batch than the one that the
+//! writer waits for.
 
 use std::{
     collections::BTreeMap,
@@ -65,10 +66,18 @@ pub struct Finished {
 
 /// Running workers and writers.
 pub struct Pipeline {
-    workers: Vec<Worker>,
+    workers: Workers,
     writers: Vec<Writer>,
-    spares: Receiver<PacketBatch>,
     failed: Arc<AtomicBool>,
+}
+
+/// Who decodes.
+enum Workers {
+    /// The thread that reads, where one worker is all that was asked for: what it reads is in its core's cache, and
+    /// nobody is woken for a batch.
+    Here(Box<Decoder>),
+    /// Threads of their own.
+    Threads { workers: Vec<Worker>, spares: Receiver<PacketBatch> },
 }
 
 struct Worker {
@@ -87,7 +96,6 @@ impl Pipeline {
         let failed = Arc::new(AtomicBool::new(false));
         let writer_count = plan.output.as_ref().map_or(0, |_| plan.workers);
         let assignment = assign(plan.selection, writer_count);
-        let (spare_sender, spares) = mpsc::channel();
 
         let mut to_writers: Vec<Vec<SyncSender<Piece>>> = (0..plan.workers).map(|_| Vec::new()).collect();
         let mut writers = Vec::new();
@@ -107,25 +115,16 @@ impl Pipeline {
             writers.push(Writer { order, thread });
         }
 
-        let workers = to_writers.into_iter().map(|writers| {
-            let (batches, receiver) = mpsc::sync_channel(BATCHES_AHEAD);
-            let (limits, seed, selection) = (plan.limits, plan.seed, plan.selection);
-            let (assignment, spares, privacy) = (assignment.clone(), spare_sender.clone(), plan.privacy.clone());
-            let thread = thread::spawn(move || {
-                let records = Records {
-                    writers,
-                    assignment,
-                    rewriter: privacy.as_ref().map(Rewriter::new),
-                    rewritten: Vec::new(),
-                    blocks: BTreeMap::new(),
-                    bytes: 0,
-                    tally: Tally::default(),
-                };
-                decode(&receiver, &spares, records, || Engine::new(seed, limits, selection))
-            });
-            Worker { batches, thread }
-        });
-        Self { workers: workers.collect(), writers, spares, failed }
+        let mut decoders: Vec<_> =
+            to_writers.into_iter().map(|writers| Decoder::new(plan, writers, assignment.clone())).collect();
+        let workers = match decoders.pop() {
+            Some(only) if decoders.is_empty() => Workers::Here(Box::new(only)),
+            last => {
+                decoders.extend(last);
+                Workers::start(decoders)
+            }
+        };
+        Self { workers, writers, failed }
     }
 
     /// Whether writing has failed, so that there is no sense in going on.
@@ -133,21 +132,25 @@ impl Pipeline {
         self.failed.load(Ordering::Relaxed)
     }
 
-    /// Decodes a batch. Waits while its worker has enough to do.
-    pub fn push(&self, batch: PacketBatch) {
-        let worker = usize::try_from(batch.partition).unwrap_or_default() % self.workers.len();
+    /// Decodes a batch, or waits while its worker has enough to do. Gives a batch whose memory can be used again.
+    pub fn push(&mut self, batch: PacketBatch) -> Option<PacketBatch> {
+        let worker = usize::try_from(batch.partition).unwrap_or_default() % self.workers.count();
         for writer in &self.writers {
             // A writer lives until this end is dropped.
             let _ = writer.order.send(worker);
         }
-        if let Some(worker) = self.workers.get(worker) {
-            let _ = worker.batches.send(batch);
+        match &mut self.workers {
+            Workers::Here(decoder) => {
+                decoder.push(&batch);
+                Some(batch)
+            }
+            Workers::Threads { workers, spares } => {
+                if let Some(worker) = workers.get(worker) {
+                    let _ = worker.batches.send(batch);
+                }
+                spares.try_recv().ok()
+            }
         }
-    }
-
-    /// Batches whose memory can be used again.
-    pub fn take_spares(&self) -> impl Iterator<Item = PacketBatch> {
-        self.spares.try_iter()
     }
 
     /// Waits for everything to be decoded and written.
@@ -158,9 +161,7 @@ impl Pipeline {
             written: Vec::new(),
             errors: Vec::new(),
         };
-        for Worker { batches, thread } in self.workers {
-            drop(batches);
-            let (tally, counters) = thread.join().unwrap_or_else(|panic| resume_unwind(panic));
+        for (tally, counters) in self.workers.finish() {
             finished.tally.add(&tally);
             finished.counters.add(&counters);
         }
@@ -172,6 +173,46 @@ impl Pipeline {
         }
         finished.written.sort_by_key(|written| written.record_type);
         finished
+    }
+}
+
+impl Workers {
+    fn start(decoders: Vec<Decoder>) -> Self {
+        let (spare_sender, spares) = mpsc::channel();
+        let workers = decoders.into_iter().map(|mut decoder| {
+            let (batches, receiver) = mpsc::sync_channel::<PacketBatch>(BATCHES_AHEAD);
+            let spares = spare_sender.clone();
+            let thread = thread::spawn(move || {
+                for batch in receiver {
+                    decoder.push(&batch);
+                    // Nobody takes it back at the end.
+                    let _ = spares.send(batch);
+                }
+                decoder.finish()
+            });
+            Worker { batches, thread }
+        });
+        Self::Threads { workers: workers.collect(), spares }
+    }
+
+    fn count(&self) -> usize {
+        match self {
+            Self::Here(_) => 1,
+            Self::Threads { workers, .. } => workers.len(),
+        }
+    }
+
+    /// What each worker counted.
+    fn finish(self) -> Vec<(Tally, Counters)> {
+        let workers = match self {
+            Self::Here(decoder) => return vec![decoder.finish()],
+            Self::Threads { workers, .. } => workers,
+        };
+        let ends = workers.into_iter().map(|Worker { batches, thread }| {
+            drop(batches);
+            thread.join().unwrap_or_else(|panic| resume_unwind(panic))
+        });
+        ends.collect()
     }
 }
 
@@ -189,30 +230,49 @@ fn assign(selection: Selection, writers: usize) -> Vec<usize> {
 }
 
 /// The work of one worker: an engine for each partition that comes along.
-fn decode(
-    batches: &Receiver<PacketBatch>,
-    spares: &Sender<PacketBatch>,
-    mut records: Records,
-    engine: impl Fn() -> Engine,
-) -> (Tally, Counters) {
-    let mut engines: BTreeMap<u32, Engine> = BTreeMap::new();
-    for batch in batches {
-        let of = engines.entry(batch.partition).or_insert_with(&engine);
-        match of.push(&batch, &mut records) {
+struct Decoder {
+    engines: BTreeMap<u32, Engine>,
+    records: Records,
+    limits: Limits,
+    seed: u64,
+    selection: Selection,
+}
+
+impl Decoder {
+    fn new(plan: &Plan, writers: Vec<SyncSender<Piece>>, assignment: Vec<usize>) -> Self {
+        let records = Records {
+            writers,
+            assignment,
+            rewriter: plan.privacy.as_ref().map(Rewriter::new),
+            rewritten: Vec::new(),
+            blocks: BTreeMap::new(),
+            bytes: 0,
+            tally: Tally::default(),
+        };
+        let engines = BTreeMap::new();
+        Self { engines, records, limits: plan.limits, seed: plan.seed, selection: plan.selection }
+    }
+
+    fn push(&mut self, batch: &PacketBatch) {
+        let engine = || Engine::new(self.seed, self.limits, self.selection);
+        let of = self.engines.entry(batch.partition).or_insert_with(engine);
+        match of.push(batch, &mut self.records) {
             Ok(()) => {}
             // The batcher is ours: its columns agree.
-            Err(PushError::Batch(_)) => records.tally.refused_batches += 1,
+            Err(PushError::Batch(_)) => self.records.tally.refused_batches += 1,
             Err(panicked @ PushError::Panicked { .. }) => resume_unwind(Box::new(panicked.to_string())),
         }
-        records.end_batch();
-        // Nobody takes it back at the end.
-        let _ = spares.send(batch);
+        self.records.end_batch();
     }
-    let mut counters = Counters::default();
-    for engine in engines.values() {
-        counters.add(engine.counters());
+
+    /// Closes its writers' channels.
+    fn finish(self) -> (Tally, Counters) {
+        let mut counters = Counters::default();
+        for engine in self.engines.values() {
+            counters.add(engine.counters());
+        }
+        (self.records.tally, counters)
     }
-    (records.tally, counters)
 }
 
 /// Gathers the records of a batch by type and sends them to their writers.

@@ -3,10 +3,7 @@
 use std::collections::BTreeMap;
 
 use prost::Message as _;
-use weir_contract::{
-    RecordType,
-    record::{Unknown, Weird},
-};
+use weir_contract::{RecordType, WeirdReason};
 
 /// Records by type, Weirds by layer and reason, and what is unknown by the number that named it.
 #[derive(Debug, Default)]
@@ -19,6 +16,24 @@ pub struct Tally {
     pub unknowns: BTreeMap<(String, u32), u64>,
     /// Batches that the engine did not take.
     pub refused_batches: u64,
+}
+
+/// What is counted of a `Weird`. Reading the rest of each would cost more than its decoding did.
+#[derive(prost::Message)]
+struct Weird {
+    #[prost(string, tag = "2")]
+    layer: String,
+    #[prost(enumeration = "WeirdReason", tag = "3")]
+    reason: i32,
+}
+
+/// What is counted of an `Unknown`.
+#[derive(prost::Message)]
+struct Unknown {
+    #[prost(string, tag = "2")]
+    key: String,
+    #[prost(uint32, tag = "3")]
+    value: u32,
 }
 
 impl Tally {
