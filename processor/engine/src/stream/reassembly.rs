@@ -9,8 +9,9 @@ use serde::{Deserialize, Serialize};
 /// Runs of bytes that wait behind holes; with more, the first hole is given up.
 const PIECES_MAX: usize = 192;
 
-/// Runs that touch become one up to this length: so there are few of them, and none is copied often.
-const PIECE_BYTES_MAX: usize = 4 << 10;
+/// Runs that touch become one up to this length: so short segments make few of them, and those of full length, of
+/// which there are most, stay where they were put.
+const PIECE_BYTES_MAX: usize = 2 << 10;
 
 /// Bytes that wait behind holes; with more, the first hole is given up.
 const WAITING_BYTES_MAX: usize = 256 << 10;
@@ -242,6 +243,7 @@ impl Reassembly {
         let first = self.waiting.partition_point(|piece| piece.end() < offset);
         let mut at = first;
         while !rest.1.is_empty() {
+            let next = self.waiting.get(at + 1).map_or(u64::MAX, |next| next.offset);
             let Some(piece) = self.waiting.get_mut(at) else {
                 self.waiting.push(Piece { offset: rest.0, bytes: rest.1.to_vec() });
                 break;
@@ -257,13 +259,15 @@ impl Reassembly {
                 conflict |= there.get(..same.len()) != Some(same);
                 rest = (rest.0 + same.len() as u64, behind);
             } else if rest.0 == piece.end() {
-                let next = self.waiting.get(at + 1).map_or(u64::MAX, |next| next.offset);
                 let (own, behind) = split(rest.1, usize::try_from(next - rest.0).unwrap_or(usize::MAX));
-                if let Some(piece) = self.waiting.get_mut(at) {
+                at += 1;
+                if piece.bytes.len() + own.len() <= PIECE_BYTES_MAX {
                     piece.bytes.extend_from_slice(own);
+                } else if !own.is_empty() {
+                    self.waiting.insert(at, Piece { offset: rest.0, bytes: own.to_vec() });
+                    at += 1;
                 }
                 rest = (rest.0 + own.len() as u64, behind);
-                at += 1;
                 continue;
             }
             if self.waiting.get(at).is_some_and(|piece| piece.end() < rest.0) {
